@@ -31,12 +31,15 @@ class JeexError(Exception):
     exit_code = 1
     default_code = "FAILED"
 
-    def __init__(self, message: str, *, code: str | None = None, detail: str = "", hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, code: str | None = None, detail: str = "", hint: str = "", data: object = None
+    ) -> None:
         super().__init__(message)
         self.code = code or self.default_code
         self.message = message
         self.detail = detail
         self.hint = hint
+        self.data = data  # what was found out nevertheless, for `--json`
 
 
 class UsageError(JeexError):

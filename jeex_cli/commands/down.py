@@ -1,0 +1,40 @@
+"""`jeex down`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from jeex_cli.commands.common import Timeout, Yes, command, typer_app, wants_yes
+from jeex_cli.errors import UsageError
+from jeex_cli.ops import lifecycle
+from jeex_cli.session import Session
+
+app = typer_app()
+
+DeleteData = Annotated[bool, typer.Option("--delete-data", help="Delete the databases too. Asks first.")]
+
+
+@command(app)
+def down(session: Session, timeout: Timeout = None, delete_data: DeleteData = False, yes: Yes = False) -> None:
+    """Stop everything, dependents first. Data stays, unless --delete-data says otherwise."""
+    if delete_data and not wants_yes(session, yes):
+        _ask(session)
+    report = lifecycle.down(session, delete_data=delete_data)
+    kept = f"its data is deleted; {session.project.env_file.name} stays" if delete_data else "its data stays"
+    session.output.result(report, f"The stack is down, {kept}. `jeex up` starts it again.")
+
+
+def _ask(session: Session) -> None:
+    going = session.project.data
+    if session.output.json or not sys.stdin.isatty():
+        raise UsageError(
+            f"--delete-data would delete {going} with all databases, and nobody can be asked",
+            code="NEEDS_YES",
+            hint="jeex down --delete-data --yes",
+        )
+    session.output.note(f"This deletes {going}: every tenant, every secret, the queue. It cannot be undone.")
+    if not typer.confirm("Delete it?", err=True):
+        raise typer.Abort

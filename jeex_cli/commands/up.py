@@ -1,0 +1,20 @@
+"""`jeex up`."""
+
+from __future__ import annotations
+
+from jeex_cli.commands.common import RuntimeName, Services, Timeout, command, typer_app
+from jeex_cli.commands.stack_view import next_steps, stack_table
+from jeex_cli.ops import lifecycle
+from jeex_cli.session import Session
+
+app = typer_app()
+
+
+@command(app)
+def up(session: Session, services: Services = None, timeout: Timeout = None, runtime: RuntimeName = None) -> None:
+    """Start what is not running, migrate, seed secrets, and wait until everything is healthy.
+
+    Running it again changes nothing. Ctrl-C leaves what has started; `jeex up` goes on, `jeex down` stops it.
+    """
+    report = lifecycle.up(session, services or ())
+    session.output.result(report, f"\n{stack_table(session.output, report)}\n\n{next_steps(report)}")

@@ -1,0 +1,52 @@
+"""Writing `.env`: made on first use out of .env.example, with random secrets, mode 0600."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from jeex_cli.project import Project, bundled, write_private
+from jeex_cli.settings import SECRETS
+
+_ASSIGNMENT = re.compile(r"^([A-Z][A-Z0-9_]*)=\s*$", re.MULTILINE)
+_PROJECT = "JEEX_PROJECT"
+
+
+def ensure(project: Project, existing: Mapping[str, str], environ: Collection[str]) -> list[str]:
+    """Give the project a `.env` with every secret set; returns the names that were added, never their values.
+
+    What `.env` or the environment sets already stays as it is.
+    """
+    missing = [name for name in SECRETS if not existing.get(name) and name not in environ]
+    if not missing and project.env_file.exists():
+        return []
+    generated = {name: _random(*SECRETS[name]) for name in missing}
+    if project.env_file.exists():
+        text = _with(project.env_file.read_text(encoding="utf-8"), generated)
+    else:
+        generated[_PROJECT] = _project_name(project.root)
+        text = _with(bundled(".env.example").read_text(encoding="utf-8"), generated)
+    write_private(project.env_file, text)
+    return missing
+
+
+def _with(text: str, values: Mapping[str, str]) -> str:
+    """`text` with its empty assignments of `values` filled in; those that it does not name are appended."""
+    left = dict(values)
+    text = _ASSIGNMENT.sub(lambda found: f"{found[1]}={left.pop(found[1])}" if found[1] in left else found[0], text)
+    if left:
+        lines = "".join(f"{name}={value}\n" for name, value in left.items())
+        text = f"{text.rstrip()}\n\n# Added by jeex: secrets that this file lacked.\n{lines}"
+    return text
+
+
+def _random(alphabet: str, length: int) -> str:
+    return "".join(secrets.choice(alphabet) for _ in range(length))
+
+
+def _project_name(root: Path) -> str:
+    """A name that Compose accepts and that two checkouts do not share."""
+    plain = re.sub(r"[^a-z0-9_-]+", "-", root.name.lower()).strip("-_")
+    return f"jeex-{plain[:24] or 'stack'}-{secrets.token_hex(2)}"

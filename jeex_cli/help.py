@@ -1,0 +1,77 @@
+"""The commands, as data: what `jeex --help` prints and where each command's code is.
+
+Kept apart from Typer so that help and `--version` answer without importing it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jeex_cli import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`module` is imported when the command runs, and not before."""
+
+    name: str
+    module: str
+    summary: str
+    example: str
+
+
+GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
+    (
+        "Run the stack",
+        (
+            Command("up", "up", "start what is not running, wait until healthy", "jeex up"),
+            Command("down", "down", "stop everything; data stays", "jeex down"),
+            Command("restart", "restart", "stop and start, all or some services", "jeex restart api"),
+            Command("wait", "wait", "return once services are healthy", "jeex wait --timeout 60"),
+        ),
+    ),
+    (
+        "Look at it",
+        (
+            Command("status", "status", "every service: state, since when, URL", "jeex status --json"),
+            Command("health", "health", "connect to every service for real", "jeex health"),
+            Command("logs", "logs", "merged logs of all or some services", "jeex logs -f api"),
+        ),
+    ),
+    (
+        "Work with it",
+        (
+            Command("db", "db", "migrate, status, history, shell", "jeex db migrate"),
+            Command("tenant", "tenant", "create, list, show", "jeex tenant list"),
+        ),
+    ),
+    (
+        "Settings",
+        (
+            Command("config", "config", "every setting and where it came from", "jeex config show"),
+            Command("version", "version", "versions of jeex and its programs", "jeex version"),
+        ),
+    ),
+)
+
+COMMANDS: tuple[Command, ...] = tuple(command for _, group in GROUPS for command in group)
+
+
+def overview() -> str:
+    """What `jeex --help` prints; fits 80 columns."""
+    lines = [
+        f"jeex {__version__}: one command brings up the whole platform",
+        "",
+        "Usage: jeex [--project DIR] COMMAND [OPTIONS]",
+    ]
+    for title, group in GROUPS:
+        lines += ["", title]
+        lines += [f"  {command.name:<9}{command.summary:<45}{command.example}" for command in group]
+    lines += [
+        "",
+        "Every command: --json, --quiet, --debug; its own help: jeex COMMAND --help",
+        "Every flag is also a JEEX_ variable: --timeout 60 is JEEX_TIMEOUT=60",
+        "Completion for your shell: jeex --install-completion",
+        "",
+    ]
+    return "\n".join(lines)

