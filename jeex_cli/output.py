@@ -91,7 +91,7 @@ class Output:
         return f"\033[{code}m{text}\033[0m" if self.color and text else text
 
     def _mark(self, status: str) -> str:
-        encoding = getattr(self.stderr, "encoding", None) or "ascii"
+        encoding = getattr(self.stderr, "encoding", None) or "utf-8"
         mark, color = _MARKS[status]
         try:
             mark.encode(encoding)

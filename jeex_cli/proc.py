@@ -20,11 +20,12 @@ from jeex_cli.errors import NotReady
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-# Arguments: record file, exit file, then the program. `exec` keeps the process id, and with it the record, true.
+# Arguments: folder, record file, exit file, then the program. `exec` keeps the process id, and with it the record, true.
 _SUPERVISE = """
 umask 077
-record=$1 ended=$2
-shift 2
+cd "$1" || exit
+record=$2 ended=$3
+shift 3
 rm -f "$ended"
 (
   read -r boot < /proc/sys/kernel/random/boot_id
@@ -98,19 +99,18 @@ def spawn(argv: Sequence[str], *, record: Path, ended: Path, log: Path, cwd: Pat
     Returns at once: `read_record(record)` names the process as soon as it exists.
     """
     record.unlink(missing_ok=True)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        subprocess.Popen(  # noqa: S603 - the program comes from the stack's definition
-            ["/bin/sh", "-c", _SUPERVISE, "jeex", str(record), str(ended), *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=cwd,
-            env=dict(env),
-            start_new_session=True,
-        )
-    finally:
-        os.close(output)
+    # posix_spawn rather than subprocess: nobody here waits for this child, and nobody should be asked to.
+    os.posix_spawn(
+        "/bin/sh",
+        ["/bin/sh", "-c", _SUPERVISE, "jeex", str(cwd), str(record), str(ended), *argv],
+        dict(env),
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
 
 
 def read_record(path: Path) -> Process | None:

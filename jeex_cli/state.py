@@ -9,13 +9,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from jeex_cli.errors import StateError, TimedOut
 from jeex_cli.project import Project, not_writable, private_folder, write_private
 
 _VERSION = 1
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +21,7 @@ class State:
     """`runtime` is what `up` chose; `variables` are the JEEX_ values it was given in the environment."""
 
     runtime: str | None = None
-    variables: Mapping[str, str] = field(default=_NOTHING)
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(project: Project) -> State:
@@ -45,7 +43,7 @@ def load(project: Project) -> State:
         raise _corrupt(project, "`runtime` must be a text and `variables` an object")
     if not all(isinstance(value, str) for value in variables.values()):
         raise _corrupt(project, "every one of `variables` must be a text")
-    return State(runtime, MappingProxyType(variables))
+    return State(runtime, variables)
 
 
 def save(project: Project, state: State) -> None:

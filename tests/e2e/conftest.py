@@ -1,0 +1,155 @@
+"""A whole stack of its own for each test: its folder, its home, its ports; nothing of it may be left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+JEEX = Path(sys.executable).with_name("jeex")
+SERVICES = ("FRONTEND", "API", "POSTGRES", "QDRANT", "REDIS", "VAULT")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on, below those the kernel gives to outgoing connections; no worker gets another's."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    mine = range(12_000 + worker * 2_000, 14_000 + worker * 2_000)
+    found: list[int] = []
+    for port in random.sample(mine, len(mine)):
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError("no free ports")
+
+
+@dataclass
+class Cli:
+    """`jeex` as a user runs it: a subprocess in `folder`, with an environment of its own."""
+
+    folder: Path
+    home: Path
+    ports: dict[str, int]
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            **{f"JEEX_{name}_PORT": str(port) for name, port in self.ports.items()},
+            **self.extra,
+        }
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(JEEX), *arguments],
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run to the end; the exit code must be `code`."""
+        process = self.start(*arguments)
+        try:
+            out, err = process.communicate(timeout=100)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            pytest.fail(f"jeex {' '.join(arguments)} hangs\n{out}\n{err}\n{self.logs()}")
+        assert process.returncode == code, f"jeex {' '.join(arguments)}: {process.returncode}\n{out}\n{err}\n{self.logs()}"
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        """The `data` (or, for a failure, the `error`) of a `--json` run; stdout must be that one document."""
+        document = json.loads(self.run(*arguments, "--json", code=code).stdout)
+        assert document["version"] == 1
+        assert document["ok"] is (code == 0)
+        return document["data"] if code == 0 else document["error"]
+
+    def services(self) -> dict[str, dict[str, Any]]:
+        return {one["name"]: one for one in self.json("status")["services"]}
+
+    def logs(self) -> str:
+        files = sorted((self.folder / ".jeex" / "logs").glob("*.log"))
+        return "\n".join(f"== {path.name}\n{path.read_text(errors='replace')[-1500:]}" for path in files)
+
+    def processes(self) -> list[str]:
+        """Every process of this machine that works in this project's folder or was started from it."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                cwd = str((entry / "cwd").readlink())
+            except OSError:
+                continue
+            if str(self.folder / ".jeex") in command or cwd.startswith(str(self.folder / ".jeex")):
+                found.append(f"{entry.name}: {command}")
+        return found
+
+    def open_ports(self) -> list[int]:
+        open_ones = []
+        for port in self.ports.values():
+            with socket.socket() as one:
+                one.settimeout(0.5)
+                if one.connect_ex(("127.0.0.1", port)) == 0:
+                    open_ones.append(port)
+        return open_ones
+
+    def assert_nothing_left(self) -> None:
+        deadline = time.monotonic() + 2
+        while (self.processes() or self.open_ports()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert self.processes() == []
+        assert self.open_ports() == []
+
+
+def make_cli(root: Path, name: str = "project") -> Cli:
+    folder, home = root / name, root / f"{name}-home"
+    folder.mkdir(parents=True)
+    home.mkdir(mode=0o700)
+    return Cli(folder, home, dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True)))
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    """An empty project; whatever the test does, `jeex down` must leave nothing behind."""
+    one = make_cli(tmp_path)
+    yield one
+    try:
+        one.run("down")
+        one.assert_nothing_left()
+    finally:
+        kill_leftovers(one)
+
+
+def kill_leftovers(cli: Cli) -> None:
+    for line in cli.processes():
+        try:
+            os.kill(int(line.split(":", 1)[0]), signal.SIGKILL)
+        except ProcessLookupError:
+            continue
