@@ -1,15 +1,36 @@
-"""The grammar of `.env`, as Docker Compose reads it."""
+"""The grammar of `.env`, as Docker Compose reads it.
+
+    NAME=value  NAME: value  export NAME=value      cut at ` #`, trimmed; `$` is interpolated
+    NAME='value'                                    as it is, over several lines if need be; \\' for a quote
+    NAME="value"                                    the same with escapes (\\n \\t \\" \\\\ \\$ ...), then interpolated
+    NAME                                            taken from the environment, where every variable is anyway
+
+Where the grammar surprises (a value may begin with `#`, another assignment may follow a closing quote, letters of any
+alphabet make a name), Compose is followed: the same file must mean the same to `docker compose up`.
+tests/integration/test_compose_parity.py asks it.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from jeex_cli.errors import ConfigError
 from jeex_cli.interpolation import InterpolationError, interpolate
 
-_ASSIGNMENT = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*[=:][ \t]*")
-_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "'": "'"}
+# Two notions of white space, as Go has them: `_BLANKS` stay within a line, `_SPACES` are all of Unicode's.
+_BLANKS = "\t\v\f\r \x85\xa0"
+_SPACES = (
+    _BLANKS + "\n\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+
+_GAP = re.compile(rf"(?:[{_SPACES}]+|#[^\n]*)*")  # between statements; a comment may begin after any white space
+_EXPORT = re.compile(rf"export[\t\n\f\r ][{_BLANKS}]*")
+_QUOTED = {quote: re.compile(rf"{quote}((?:\\.|[^\\{quote}])*){quote}", re.DOTALL) for quote in ('"', "'")}
+_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPE = re.compile(r'\\([abcfnrtv$"\\]|0[0-9]{0,3})')
+_ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", '"': '"', "\\": "\\", "$": "$$"}
 
 
 def parse(text: str, *, source: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -18,53 +39,94 @@ def parse(text: str, *, source: str, environ: Mapping[str, str]) -> dict[str, st
     Values may name variables of `environ` (which win) and of earlier lines. Raises ConfigError with `source` and the line;
     a value, which may be a secret, is never part of the error.
     """
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    scanner = _Scanner(text, source)
+    scanner.position = len(text) - len(text.removeprefix("\ufeff"))
     found: dict[str, str] = {}
-    position, line = 0, 1
-    while position < len(text):
-        end = text.find("\n", position)
-        end = len(text) if end < 0 else end
-        stripped = text[position:end].strip()
-        if not stripped or stripped.startswith("#"):
-            position, line = end + 1, line + 1
+    while scanner.next_statement():
+        start = scanner.position
+        name = scanner.name()
+        if name is None:
             continue
-        assignment = _ASSIGNMENT.match(text, position, end)
-        if assignment is None:
-            raise ConfigError(
-                f"{source}:{line}: not of the form NAME=value",
-                hint=f"correct line {line}; a comment begins with #",
-            )
-        raw, after, literal = _raw_value(text, assignment.end(), end, f"{source}:{line}")
+        raw, literal = scanner.value(name)
         try:
-            found[assignment[1]] = raw if literal else interpolate(raw, {**found, **environ})
+            value = raw if literal else interpolate(raw, {**found, **environ})
         except InterpolationError as error:
-            raise ConfigError(
-                f"{source}:{line}: {assignment[1]}: {error}",
-                hint=f"correct line {line}; a value in single quotes is taken as it is",
+            raise scanner.error(
+                start, f"{name}: {error.reason}", "correct {line}; a value in single quotes is taken as it is"
             ) from error
-        line += text.count("\n", position, after) + 1
-        position = after + 1
+        if name:
+            found[name] = value
     return found
 
 
-def _raw_value(text: str, start: int, end: int, where: str) -> tuple[str, int, bool]:
-    """The value that begins at `start`, the end of its last line, and whether it is to be taken literally."""
-    quote = text[start : start + 1]
-    if quote not in ('"', "'"):
-        value = text[start:end]
-        comment = re.search(r"(?:^|[ \t])#", value)
-        return (value[: comment.start()] if comment else value).strip(), end, False
-    position = start + 1
-    while position < len(text) and text[position] != quote:
-        position += 2 if text[position] == "\\" else 1
-    if position >= len(text):
-        raise ConfigError(f"{where}: a quote that is never closed", hint=f"close it with {quote}")
-    inside = text[start + 1 : position]
-    after = text.find("\n", position)
-    after = len(text) if after < 0 else after
-    rest = text[position + 1 : after].strip()
-    if rest and not rest.startswith("#"):
-        raise ConfigError(f"{where}: something follows the closing quote", hint="remove it, or quote the whole value")
-    if quote == "'":
-        return inside.replace("\\'", "'"), after, True
-    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], "\\" + found[1]), inside), after, False
+@dataclass(slots=True)
+class _Scanner:
+    text: str
+    source: str
+    position: int = 0
+
+    def error(self, position: int, what: str, hint: str) -> ConfigError:
+        line = self.text.count("\n", 0, position) + 1
+        return ConfigError(f"{self.source}:{line}: {what}", hint=hint.format(line=f"line {line} of {self.source}"))
+
+    def next_statement(self) -> bool:
+        gap = _GAP.match(self.text, self.position)
+        self.position = gap.end() if gap else self.position
+        return self.position < len(self.text)
+
+    def name(self) -> str | None:
+        """The name that is assigned to, `position` then being where its value begins; None if there is no assignment."""
+        text = self.text
+        export = _EXPORT.match(text, self.position)
+        start = at = export.end() if export else self.position
+        while at < len(text) and text[at] not in "=:\n":
+            character = text[at]
+            if not (character in "_.-[]" or character in _BLANKS or character.isalnum()):
+                raise self.error(
+                    at,
+                    f"not of the form NAME=value ({character!r} cannot be part of a name)",
+                    "correct {line}: begin a comment with #, put the whole value in quotes",
+                )
+            at += 1
+        name = text[start:at].rstrip(_SPACES)
+        if " " in name or (export and start == len(text)):
+            # Compose lets a last line without a line break pass, as the value of a variable without a name. That is no
+            # more than an oversight, and would hide what is wrong.
+            raise self.error(start, "not of the form NAME=value", "correct {line}, or make it a comment with a # in front")
+        self.position = at + 1
+        if at == len(text) or text[at] == "\n":
+            return None
+        while text.startswith(tuple(_BLANKS), self.position):
+            self.position += 1
+        return name
+
+    def value(self, name: str) -> tuple[str, bool]:
+        """The value at `position`, before interpolation, and whether it is to be taken literally."""
+        text, start = self.text, self.position
+        quote = text[start : start + 1]
+        if quote not in _QUOTED:
+            end = text.find("\n", start)
+            self.position = len(text) if end < 0 else end + 1
+            line = text[start : len(text) if end < 0 else end]
+            return line.partition(" #")[0].rstrip(_SPACES), False
+        # Before the quote a backslash goes, before anything else (itself too) it stays.
+        closed = _QUOTED[quote].match(text, start)
+        if closed is None:
+            raise self.error(
+                start,
+                f"{name}: the value begins with {quote} and no {quote} closes it",
+                f"close it with {quote} in {{line}}",
+            )
+        self.position = closed.end()
+        inside = _PAIR.sub(lambda pair: pair[1] if pair[1] == quote else pair[0], closed[1])
+        return (inside, True) if quote == "'" else (_ESCAPE.sub(_unescape, inside), False)
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    code = escape[1]
+    if not code.startswith("0"):
+        return _ESCAPED.get(code, escape[0])  # \c is known to Compose, but stands for nothing
+    digits = code[1:]
+    if len(digits) == 3 and not set(digits) & {"8", "9"} and int(digits, 8) < 256:
+        return chr(int(digits, 8))
+    return "\\" + digits  # no octal number: Compose drops the 0 all the same
