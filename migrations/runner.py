@@ -1,0 +1,203 @@
+"""Migrations as functions: what `python -m service migrate` and `jeex db` call.
+
+Every `owner_url` is a `postgresql://` URL of the database's owner. Errors: DatabaseUnavailable when it cannot be reached,
+MigrationFailed when a revision does not work, is unknown, or another process is at it for too long.
+
+A database that is at the target costs one connection and one statement; SQLAlchemy and Alembic are loaded only when
+there is something to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from migrations.lock import only_one
+from migrations.revisions import Revision, head, history
+from service.core.errors import DatabaseUnavailable, MigrationFailed
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+__all__ = ["Revision", "Status", "UpgradeResult", "downgrade", "head", "history", "status", "upgrade"]
+
+CONNECT_TIMEOUT = 5.0  # seconds
+# How long a statement of a migration waits for a table that requests use. Behind it every new request would queue.
+LOCK_TIMEOUT = 5.0  # seconds
+# How long to wait for another process that is migrating.
+WAIT = 120.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeResult:
+    """The revisions before and after (None: an empty database), and those that were applied, in order."""
+
+    before: str | None
+    after: str | None
+    applied: tuple[Revision, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The database's revision (None: an empty database), that of this installation, and what lies between, in order."""
+
+    current: str | None
+    head: str
+    pending: tuple[Revision, ...]
+
+
+def upgrade(
+    owner_url: str, target: str = "head", *, on_revision: Callable[[Revision], None] | None = None, wait: float = WAIT
+) -> UpgradeResult:
+    """Bring the database up to `target` (a revision, or "head"). Twice is the same as once.
+
+    `on_revision` is called after each revision that was applied. A database beyond `target` stays as it is.
+    """
+    return asyncio.run(_move(owner_url, target, on_revision, wait, up=True))
+
+
+def downgrade(owner_url: str, target: str, *, wait: float = WAIT) -> UpgradeResult:
+    """Take the database back to `target` (a revision, or "base" for none). What the revisions brought is lost."""
+    return asyncio.run(_move(owner_url, target, None, wait, up=False))
+
+
+def status(owner_url: str) -> Status:
+    """Where the database stands. A revision that this installation does not know has nothing pending before it."""
+
+    async def look() -> Status:
+        async with _connected(owner_url) as connection:
+            current = await _current(connection)
+        line = history()
+        known = [one.id for one in line]
+        if current is not None and current not in known:
+            return Status(current, head(), ())
+        return Status(current, head(), line[known.index(current) + 1 if current else 0 :])
+
+    return asyncio.run(look())
+
+
+async def locked(owner_url: str, work: Callable[[Connection], None], *, wait: float = WAIT) -> None:
+    """Run `work` with an SQLAlchemy connection of the owner while nobody else migrates."""
+    async with _connected(owner_url) as connection, only_one(connection, wait=wait):
+        await _with_engine(owner_url, work)
+
+
+async def _move(
+    owner_url: str, target: str, on_revision: Callable[[Revision], None] | None, wait: float, *, up: bool
+) -> UpgradeResult:
+    line = history()
+    order = {one.id: place for place, one in enumerate(line)}
+    wanted = _place(target, order)
+
+    async with _connected(owner_url) as connection:
+        current = await _current(connection)
+        if _arrived(current, wanted, order, up=up):
+            return UpgradeResult(current, current, ())
+        async with only_one(connection, wait=wait):
+            before = await _current(connection)
+            if _arrived(before, wanted, order, up=up):  # whoever had the lock has done it
+                return UpgradeResult(current, before, ())
+            applied: list[Revision] = []
+
+            def applied_one(*, step: Any, **_: Any) -> None:
+                revision = line[order[step.up_revision_id]]
+                applied.append(revision)
+                if on_revision is not None:
+                    on_revision(revision)
+
+            await _with_engine(owner_url, lambda one: _run_alembic(one, line, wanted, applied_one, up=up))
+            return UpgradeResult(before, await _current(connection), tuple(applied))
+
+
+def _place(target: str, order: dict[str, int]) -> int:
+    if target in ("head", "base"):
+        return len(order) - 1 if target == "head" else -1
+    if target not in order:
+        raise MigrationFailed(f"there is no revision {target!r}; there are {', '.join(order)}", code="REVISION_UNKNOWN")
+    return order[target]
+
+
+def _arrived(current: str | None, wanted: int, order: dict[str, int], *, up: bool) -> bool:
+    if current is not None and current not in order:
+        raise MigrationFailed(
+            f"the database is at revision {current}, which this version of the platform does not know",
+            code="REVISION_UNKNOWN",
+            hint="use the version that migrated it, or a newer one",
+        )
+    at = order[current] if current else -1
+    return at >= wanted if up else at <= wanted
+
+
+def _run_alembic(
+    connection: Connection, line: tuple[Revision, ...], wanted: int, on_version_apply: Callable[..., None], *, up: bool
+) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    # By path, so that it works from a wheel and from any folder.
+    config = Config(Path(__file__).with_name("alembic.ini"))
+    config.attributes.update(connection=connection, on_version_apply=on_version_apply)
+    if up:
+        command.upgrade(config, line[wanted].id)
+    else:
+        command.downgrade(config, line[wanted].id if wanted >= 0 else "base")
+
+
+async def _with_engine(owner_url: str, work: Callable[[Connection], None]) -> None:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from sqlalchemy.pool import NullPool
+
+    engine = create_async_engine(
+        make_url(owner_url).set(drivername="postgresql+asyncpg"),
+        poolclass=NullPool,
+        connect_args={
+            "timeout": CONNECT_TIMEOUT,
+            "server_settings": {"application_name": "jeex-migrate", "lock_timeout": f"{LOCK_TIMEOUT * 1000:.0f}"},
+        },
+    )
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(work)
+    except DBAPIError as error:
+        cause = error.orig.__cause__ if error.orig else None
+        if isinstance(cause, asyncpg.LockNotAvailableError):
+            raise MigrationFailed(
+                f"a table was in use for {LOCK_TIMEOUT:g} s; nothing of that revision was changed",
+                code="MIGRATION_LOCK_TIMEOUT",
+                hint="try again; end long transactions if it stays so",
+            ) from error
+        raise MigrationFailed(f"PostgreSQL refused a statement: {cause or error.orig}") from error
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def _connected(owner_url: str) -> AsyncIterator[asyncpg.Connection]:
+    try:
+        connection = await asyncpg.connect(
+            owner_url, timeout=CONNECT_TIMEOUT, server_settings={"application_name": "jeex-migrate"}
+        )
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+        raise DatabaseUnavailable(f"PostgreSQL refuses the owner: {error}", code="DATABASE_REFUSED") from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise DatabaseUnavailable(f"PostgreSQL cannot be reached: {error or type(error).__name__}") from error
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=CONNECT_TIMEOUT)
+
+
+async def _current(connection: asyncpg.Connection) -> str | None:
+    try:
+        found = await connection.fetchval("SELECT version_num FROM public.alembic_version")
+    except asyncpg.UndefinedTableError:
+        return None
+    return None if found is None else str(found)

@@ -1,0 +1,131 @@
+"""Vault (or OpenBao) behind a protocol of our own.
+
+hvac is synchronous: inside an event loop, call these through a thread. Requests that cannot reach Vault, and answers that
+say "not now", are tried again for as long as `patience` allows; what is wrong with a request is an error at once.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
+
+import hvac
+import requests
+from hvac.exceptions import Forbidden, InternalServerError, InvalidPath, InvalidRequest, VaultDown, VaultError
+
+from service.core.errors import Conflict, VaultUnavailable
+from service.core.settings import Secret
+
+Result = TypeVar("Result")
+KV, TRANSIT = "secret", "transit"  # where server.hcl mounts the engines
+# Said for a moment after the KV engine was mounted, with status 400.
+_UPGRADING = "Upgrading from non-versioned to versioned data"
+
+
+class SecretStore(Protocol):
+    """What the platform needs of a vault."""
+
+    def sign_in(self, role_id: str, secret_id: Secret) -> None:
+        """Become that AppRole. Raises VaultUnavailable, also when it is refused."""
+
+    def read(self, path: str) -> Mapping[str, str] | None:
+        """The newest version at `path`, None when there is nothing."""
+
+    def create(self, path: str, values: Mapping[str, str]) -> None:
+        """Write the first version at `path`; Conflict when there ever was one."""
+
+    def has_key(self, name: str) -> bool:
+        """Whether there is a transit key of that name."""
+
+    def create_key(self, name: str, kind: str) -> None:
+        """Make a transit key, which cannot be exported; nothing happens when it exists."""
+
+
+class Vault:
+    """SecretStore over HTTP. `timeout` is per request, `patience` for a whole call with its retries, both in seconds."""
+
+    def __init__(self, address: str, *, timeout: float = 2.0, patience: float = 10.0) -> None:
+        session = requests.Session()
+        session.trust_env = False  # no proxy and no netrc of the user's between us and Vault
+        # An empty token: without one hvac would take VAULT_TOKEN or ~/.vault-token of whoever runs us.
+        self._client = hvac.Client(url=address, token="", timeout=timeout, allow_redirects=False, session=session)
+        self._patience = patience
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.adapter.close()
+
+    def sign_in(self, role_id: str, secret_id: Secret) -> None:
+        """Become that AppRole; its token is kept in this client alone."""
+        try:
+            self._call(lambda: self._client.auth.approle.login(role_id=role_id, secret_id=secret_id.reveal()))
+        except (InvalidRequest, Forbidden) as error:
+            raise VaultUnavailable(
+                f"Vault refuses the role {role_id}",
+                code="VAULT_REFUSED",
+                hint="the secret id is that of the first start: put the old one back",
+            ) from error
+
+    def read(self, path: str) -> Mapping[str, str] | None:
+        """The newest version at `path`, None when there is nothing."""
+        try:
+            answer = self._call(
+                lambda: self._client.secrets.kv.v2.read_secret_version(path, mount_point=KV, raise_on_deleted_version=False)
+            )
+        except InvalidPath:
+            return None
+        found: Mapping[str, str] | None = answer["data"]["data"]
+        return found
+
+    def create(self, path: str, values: Mapping[str, str]) -> None:
+        """Write the first version at `path`: check-and-set with version 0 means that there must be none."""
+        try:
+            self._call(lambda: self._client.secrets.kv.v2.create_or_update_secret(path, dict(values), cas=0, mount_point=KV))
+        except InvalidRequest as error:
+            if "check-and-set" in str(error):
+                raise Conflict(f"there is a secret at {path} already") from error
+            raise
+
+    def has_key(self, name: str) -> bool:
+        """Whether there is a transit key of that name."""
+        try:
+            self._call(lambda: self._client.secrets.transit.read_key(name, mount_point=TRANSIT))
+        except InvalidPath:
+            return False
+        return True
+
+    def create_key(self, name: str, kind: str) -> None:
+        """Make a transit key, which cannot be exported; nothing happens when it exists."""
+        self._call(lambda: self._client.secrets.transit.create_key(name, key_type=kind, mount_point=TRANSIT))
+
+    def version(self) -> str:
+        """The server's version, without signing in and without retries. Raises VaultUnavailable, also when it is sealed."""
+        try:
+            answer = self._client.sys.read_health_status(method="GET", standby_ok=True)
+        except (requests.RequestException, VaultError) as error:
+            raise VaultUnavailable(f"Vault cannot be reached ({type(error).__name__})") from error
+        found = answer if isinstance(answer, dict) else answer.json()
+        if found.get("sealed") or not found.get("initialized"):
+            raise VaultUnavailable("Vault is sealed" if found.get("initialized") else "Vault is not initialised")
+        return str(found["version"])
+
+    def _call(self, request: Callable[[], Result]) -> Result:
+        deadline = time.monotonic() + self._patience
+        pause = 0.02
+        while True:
+            try:
+                return request()
+            except (requests.ConnectionError, requests.Timeout, VaultDown, InternalServerError) as error:
+                reason: Exception = error
+            except InvalidRequest as error:
+                if _UPGRADING not in str(error):
+                    raise
+                reason = error
+            if time.monotonic() + pause > deadline:
+                raise VaultUnavailable(
+                    f"Vault did not answer for {self._patience:g} s ({type(reason).__name__})"
+                ) from reason
+            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret: clients must not come back at once
+            pause = min(pause * 2, 1.0)

@@ -1,0 +1,99 @@
+"""Every error of the platform's own, said without HTTP: the API maps them to problems, jeex to its errors.
+
+ServiceError
+|-- SettingsError          a setting is missing or wrong; the process does not start
+|-- InvalidInput           a value breaks a rule; `field` names it
+|-- Unauthenticated        no credential, or one that does not hold
+|-- Forbidden              the credential holds, but does not allow this
+|-- NotFound               there is no such thing, or not for this tenant
+|-- Conflict               it contradicts what is there already
+|-- MigrationFailed        the schema could not be brought to the revision that was asked for
+`-- Unavailable            something we depend on cannot be reached
+    |-- DatabaseUnavailable    PostgreSQL
+    `-- VaultUnavailable       Vault
+
+`code` is stable and meant for programs; `message` is one sentence for people and holds no secret. Errors of libraries
+are translated once, in the adapter that calls the library.
+"""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """Something failed for a reason that has a name."""
+
+    code = "FAILED"
+
+    def __init__(self, message: str, *, code: str | None = None, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.hint = hint
+
+
+class SettingsError(ServiceError):
+    """A setting is missing or wrong. The message names the variables, never their values."""
+
+    code = "CONFIG_INVALID"
+
+
+class InvalidInput(ServiceError):
+    """A value breaks a rule. `field` is its name in the interface."""
+
+    code = "INVALID"
+
+    def __init__(self, message: str, *, field: str, code: str | None = None, hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.field = field
+
+
+class Unauthenticated(ServiceError):
+    """No credential, or one that does not hold. Never says which part of it was wrong."""
+
+    code = "UNAUTHENTICATED"
+
+
+class Forbidden(ServiceError):
+    """The credential holds, but does not allow this."""
+
+    code = "FORBIDDEN"
+
+
+class NotFound(ServiceError):
+    """There is no such thing, or not for this tenant: the two look the same."""
+
+    code = "NOT_FOUND"
+
+
+class Conflict(ServiceError):
+    """It contradicts what is there already. `field` is the one that does, where it is one."""
+
+    code = "CONFLICT"
+
+    def __init__(self, message: str, *, field: str = "", code: str | None = None, hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.field = field
+
+
+class MigrationFailed(ServiceError):
+    """The schema could not be brought to the revision that was asked for; it stands at the last one that worked."""
+
+    code = "MIGRATION_FAILED"
+
+
+class Unavailable(ServiceError):
+    """Something we depend on cannot be reached; the same request may succeed later."""
+
+    code = "UNAVAILABLE"
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL cannot be reached, or has no connection to spare."""
+
+    code = "DATABASE_UNAVAILABLE"
+
+
+class VaultUnavailable(Unavailable):
+    """Vault cannot be reached, is sealed, or does not let us in."""
+
+    code = "VAULT_UNAVAILABLE"

@@ -1,0 +1,165 @@
+"""What a process is told: environment variables and one file, read once into a frozen value.
+
+Precedence: environment, then the JSON object in the file that SETTINGS_FILE names (mode 0600, so that a process's
+environment need not hold secrets), then the default. An empty value means the default.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from service.core.errors import SettingsError
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that is used but never shown; `reveal` where it is used."""
+
+    _value: str = ""
+
+    def reveal(self) -> str:
+        """The value itself."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret(***)" if self._value else "Secret()"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One field per variable. URLs that hold a password are Secrets; times are in seconds."""
+
+    database_url: Secret = Secret()  # as jeex_app: serves requests
+    database_admin_url: Secret = Secret()  # as jeex_admin: tenant administration
+    database_owner_url: Secret = Secret()  # as jeex_owner: migrations
+    database_pool_size: int = 10  # connections per process and role
+    database_timeout: float = 5.0  # to connect, or to wait for a connection
+    redis_url: Secret = Secret()
+    vault_addr: str = ""
+    vault_role_id: str = ""
+    vault_secret_id: Secret = Secret()
+    cors_origins: tuple[str, ...] = ()
+    log_level: str = "info"
+    api_host: str = "127.0.0.1"
+    api_port: int = 8000
+    drain_seconds: float = 0.1  # between SIGTERM and closing the port: /ready says 503, requests are served
+    api_url: str = "http://127.0.0.1:5210"  # where a browser finds the API
+    frontend_host: str = "127.0.0.1"
+    frontend_port: int = 5200
+
+
+def load(environ: Mapping[str, str], *, required: Collection[str] = ()) -> Settings:
+    """Settings out of `environ`. `required` are variables that this process cannot do without.
+
+    Raises SettingsError naming every variable that is missing or wrong, in one line, without values.
+    """
+    values = {**_file(environ.get("SETTINGS_FILE", "")), **{name: text for name, text in environ.items() if text}}
+    problems = [f"{name} is missing" for name in required if not values.get(name)]
+    reader = _Reader(values, problems)
+    settings = Settings(
+        database_url=reader.secret_url("DATABASE_URL", "postgresql"),
+        database_admin_url=reader.secret_url("DATABASE_ADMIN_URL", "postgresql"),
+        database_owner_url=reader.secret_url("DATABASE_OWNER_URL", "postgresql"),
+        database_pool_size=int(reader.number("DATABASE_POOL_SIZE", 10, 1, 1000, whole=True)),
+        database_timeout=reader.number("DATABASE_TIMEOUT", 5, 0.1, 300),
+        redis_url=reader.secret_url("REDIS_URL", "redis", "rediss"),
+        vault_addr=reader.url("VAULT_ADDR", "http", "https"),
+        vault_role_id=values.get("VAULT_ROLE_ID", ""),
+        vault_secret_id=Secret(values.get("VAULT_SECRET_ID", "")),
+        cors_origins=reader.origins("CORS_ORIGINS"),
+        log_level=reader.one_of("LOG_LEVEL", LOG_LEVELS, "info"),
+        api_host=values.get("API_HOST", "127.0.0.1"),
+        api_port=int(reader.number("API_PORT", 8000, 1, 65535, whole=True)),
+        drain_seconds=reader.number("DRAIN_SECONDS", 0.1, 0, 300),
+        api_url=reader.url("API_URL", "http", "https") or "http://127.0.0.1:5210",
+        frontend_host=values.get("FRONTEND_HOST", "127.0.0.1"),
+        frontend_port=int(reader.number("FRONTEND_PORT", 5200, 1, 65535, whole=True)),
+    )
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return settings
+
+
+def _file(path: str) -> dict[str, str]:
+    if not path:
+        return {}
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+                raise SettingsError(f"SETTINGS_FILE {path} can be read by others: chmod 600 {path}")
+            found = json.load(file)
+    except OSError as error:
+        raise SettingsError(f"SETTINGS_FILE {path} cannot be read: {error.strerror}") from error
+    except ValueError:  # its text could hold a secret, so the cause is not chained
+        raise SettingsError(f"SETTINGS_FILE {path} is not JSON") from None
+    if not (isinstance(found, dict) and all(isinstance(text, str) for text in found.values())):
+        raise SettingsError(f"SETTINGS_FILE {path} is not a JSON object of texts")
+    return {name: text for name, text in found.items() if text}
+
+
+class _Reader:
+    """Turns texts into values and collects what is wrong, so that one run tells everything."""
+
+    def __init__(self, values: Mapping[str, str], problems: list[str]) -> None:
+        self._values = values
+        self._problems = problems
+
+    def secret_url(self, name: str, *schemes: str) -> Secret:
+        return Secret(self.url(name, *schemes))
+
+    def url(self, name: str, *schemes: str) -> str:
+        text = self._values.get(name, "")
+        if text and not _is_url(text, schemes):
+            self._problems.append(f"{name} is not a URL such as {schemes[0]}://host:port")
+        return text.rstrip("/")
+
+    def number(self, name: str, default: float, least: float, most: float, *, whole: bool = False) -> float:
+        text = self._values.get(name, "")
+        if not text:
+            return default
+        try:
+            number = float(int(text) if whole else float(text))
+        except ValueError:
+            number = float("nan")
+        if not least <= number <= most:  # false for NaN as well
+            kind = "a whole number" if whole else "a number"
+            self._problems.append(f"{name} is not {kind} from {least:g} to {most:g}")
+            return default
+        return number
+
+    def one_of(self, name: str, allowed: Collection[str], default: str) -> str:
+        text = self._values.get(name, default).lower()
+        if text not in allowed:
+            self._problems.append(f"{name} is none of {', '.join(allowed)}")
+        return text
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        found = tuple(part.strip() for part in self._values.get(name, "").split(",") if part.strip())
+        for origin in found:
+            parts = urlsplit(origin)
+            # A browser compares origins as texts: a path or a slash at the end would never match.
+            if not _is_url(origin, ("http", "https")) or f"{parts.scheme}://{parts.netloc}" != origin or "@" in origin:
+                self._problems.append(f"{name} holds {origin!r}, which is not an origin such as http://host:port")
+        return found
+
+
+def _is_url(text: str, schemes: Collection[str]) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in schemes and bool(parts.hostname)
