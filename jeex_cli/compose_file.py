@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import yaml
 
@@ -71,14 +71,14 @@ class Document:
                 try:
                     yield from references(node.value)
                 except InterpolationError as error:
-                    raise _at(self.file, node.start_mark, str(error), "correct the variable") from error
+                    raise _at(self.file, _line(node.start_mark), str(error), "correct the variable") from error
             elif isinstance(node, yaml.MappingNode):
                 nodes.extend(value for _, value in reversed(node.value))
             else:
                 nodes.extend(reversed(node.value))
 
     def error(self, where: Where, what: str, fix: str) -> ConfigError:
-        """The error of the value at `where`, or of what would hold it."""
+        """The error of the value at `where`, or of what would hold it; the fix also names the variables in that value."""
         node: yaml.Node = self.root
         mark = node.start_mark
         for step in where:
@@ -86,33 +86,47 @@ class Document:
             if found is None:
                 break
             mark, node = found
-        return _at(self.file, mark, f"{_dotted(where)}: {what}" if where else what, fix)
+        else:
+            if isinstance(node, yaml.ScalarNode) and (names := {one.name for one in references(node.value)}):
+                fix = f"correct {', '.join(sorted(names))} in .env or the environment; {fix}"
+        return _at(self.file, _line(mark), f"{_dotted(where)}: {what}" if where else what, fix)
 
 
 def read(file: Path) -> Document:
     """The document in `file`, its variables not yet replaced. Raises ConfigError."""
     try:
         text = file.read_text(encoding="utf-8")
-        root = None if _too_deep(text) else yaml.compose(text, _Loader)
     except (OSError, UnicodeDecodeError) as error:
         why = f"it is not UTF-8 text (byte {error.start})" if isinstance(error, UnicodeDecodeError) else error.strerror
-        raise ConfigError(f"cannot read {file}: {why}", hint=f"make it a readable text file: ls -l '{file}'") from error
+        raise ConfigError(f"cannot read {file}: {why}", hint=f"look at it: ls -l '{file}'") from error
+    try:
+        root = None if _too_deep(text) else yaml.compose(text, _Loader)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
-        raise _at(file, mark, f"not valid YAML: {problem}", "correct it") from error
+        raise _at(file, *_yaml_problem(error, text), "correct it") from error
+    except RecursionError:  # PyYAML without libyaml
+        root = None
     if root is None:
         what = f"nested more than {_DEEPEST} deep" if text.strip() else "the file is empty"
         raise ConfigError(f"{file}: {what}", hint="restore it from version control")
     if not isinstance(root, yaml.MappingNode):
-        raise _at(file, root.start_mark, "not a compose file: `services:` and other keys were expected", "restore it")
+        raise _at(file, _line(root.start_mark), "not a compose file: `services:` and other keys were expected", "restore it")
     return Document(file, root)
+
+
+def _yaml_problem(error: yaml.YAMLError, text: str) -> tuple[int | None, str]:
+    """The line of the mistake, and what it is. For what is never closed that is where it begins."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return None, f"not valid YAML: {getattr(error, 'reason', 'it cannot be read')}"
+    lines = [_line(mark) for mark in (error.problem_mark, error.context_mark) if mark is not None]
+    last = len(text.rstrip().splitlines())
+    line = next((line for line in lines if line <= last), last)
+    return line, "not valid YAML: " + ", ".join(filter(None, (error.context, error.problem)))
 
 
 def _too_deep(text: str) -> bool:
     # libyaml's composer recurses in C and crashes the process at some ten thousand levels. Every level takes one of these
     # characters (or ever more indentation), so the slow, certain count is for files that hold implausibly many.
-    if sum(map(text.count, "[{-?")) < 5_000:
+    if sum(map(text.count, "[{-?")) < 2_000:
         return False
     depth = 0
     for event in yaml.parse(text, _Loader):
@@ -122,9 +136,14 @@ def _too_deep(text: str) -> bool:
     return False
 
 
-def _at(file: Path, mark: Any, what: str, fix: str) -> ConfigError:
-    line = f":{mark.line + 1}" if mark is not None else ""
-    return ConfigError(f"{file}{line}: {what}", hint=f"{fix} (line {mark.line + 1} of {file})" if line else fix)
+def _at(file: Path, line: int | None, what: str, fix: str) -> ConfigError:
+    if line is None:
+        return ConfigError(f"{file}: {what}", hint=fix)
+    return ConfigError(f"{file}:{line}: {what}", hint=f"{fix} (line {line} of {file})")
+
+
+def _line(mark: yaml.Mark) -> int:
+    return mark.line + 1
 
 
 def _dotted(where: Where) -> str:
@@ -135,15 +154,15 @@ def _child(node: yaml.Node, step: str | int) -> tuple[yaml.Mark, yaml.Node] | No
     """Where `step` is written, and its node."""
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
         return (node.value[step].start_mark, node.value[step]) if step < len(node.value) else None
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    merged: list[yaml.Node] = []
-    for key, value in node.value:
-        if key.value == step:
-            return key.start_mark, value
-        if _is_merge(key):
-            merged.extend(value.value if isinstance(value, yaml.SequenceNode) else [value])
-    return next((found for other in merged if other is not node and (found := _child(other, step))), None)
+    nodes = [node]
+    for one in nodes:  # grows by what is merged in
+        for key, value in one.value if isinstance(one, yaml.MappingNode) else ():
+            if key.value == step:
+                return key.start_mark, value
+            if _is_merge(key):
+                merged = value.value if isinstance(value, yaml.SequenceNode) else [value]
+                nodes.extend(other for other in merged if other not in nodes)
+    return None
 
 
 def _is_merge(key: yaml.Node) -> bool:
@@ -208,7 +227,7 @@ class _Builder:
             name = (key.value, _is_merge(key))
             if name in lines:
                 raise self.error(key, f"the key {key.value!r} is in line {lines[name]} already", "keep one of the two")
-            lines[name] = key.start_mark.line + 1
+            lines[name] = _line(key.start_mark)
             value = self.below(key.value, node_value)
             if not _is_merge(key):
                 own[key.value] = value
@@ -221,7 +240,7 @@ class _Builder:
 
     def error(self, node: yaml.Node, what: str, fix: str) -> ConfigError:
         where = _dotted(tuple(self.where))
-        return _at(self.document.file, node.start_mark, f"{where}: {what}" if where else what, fix)
+        return _at(self.document.file, _line(node.start_mark), f"{where}: {what}" if where else what, fix)
 
 
 def _raw(node: yaml.ScalarNode) -> str | int | float | bool | None:

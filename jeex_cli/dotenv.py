@@ -3,7 +3,7 @@
     NAME=value  NAME: value  export NAME=value      cut at ` #`, trimmed; `$` is interpolated
     NAME='value'                                    as it is, over several lines if need be; \\' for a quote
     NAME="value"                                    the same with escapes (\\n \\t \\" \\\\ \\$ ...), then interpolated
-    NAME                                            taken from the environment, where every variable is anyway
+    NAME                                            taken from the environment
 
 Where the grammar surprises (a value may begin with `#`, another assignment may follow a closing quote, letters of any
 alphabet make a name), Compose is followed: the same file must mean the same to `docker compose up`.
@@ -44,8 +44,10 @@ def parse(text: str, *, source: str, environ: Mapping[str, str]) -> dict[str, st
     found: dict[str, str] = {}
     while scanner.next_statement():
         start = scanner.position
-        name = scanner.name()
-        if name is None:
+        name, assigned = scanner.name()
+        if not assigned:
+            if name in environ:
+                found[name] = environ[name]
             continue
         raw, literal = scanner.value(name)
         try:
@@ -74,8 +76,8 @@ class _Scanner:
         self.position = gap.end() if gap else self.position
         return self.position < len(self.text)
 
-    def name(self) -> str | None:
-        """The name that is assigned to, `position` then being where its value begins; None if there is no assignment."""
+    def name(self) -> tuple[str, bool]:
+        """A name and whether it is assigned to, `position` then being where its value begins."""
         text = self.text
         export = _EXPORT.match(text, self.position)
         start = at = export.end() if export else self.position
@@ -95,10 +97,10 @@ class _Scanner:
             raise self.error(start, "not of the form NAME=value", "correct {line}, or make it a comment with a # in front")
         self.position = at + 1
         if at == len(text) or text[at] == "\n":
-            return None
+            return (name if at < len(text) else ""), False  # Compose overlooks a name that ends the file
         while text.startswith(tuple(_BLANKS), self.position):
             self.position += 1
-        return name
+        return name, True
 
     def value(self, name: str) -> tuple[str, bool]:
         """The value at `position`, before interpolation, and whether it is to be taken literally."""

@@ -138,7 +138,7 @@ def _refuse_shared_ports(document: compose.Document, services: Collection[Servic
             other = by_port.setdefault(service.host_port, service.name)
             if other != service.name:
                 what = f"{other} publishes {service.host_port} too"
-                raise document.error(("services", service.name, "ports"), what, "give one of the two another port")
+                raise document.error(("services", service.name, "ports", 0), what, "give one of the two another port")
 
 
 def _in_order(document: compose.Document, services: Mapping[str, Service]) -> list[Service]:

@@ -236,7 +236,7 @@ class ServiceReader:
                 raise ValueError("not published over TCP, which is all that jeex knows")
             return self.number(entry.get("published"), "published"), self.number(entry.get("target"), "target")
         except ValueError as error:
-            raise self.error(str(error), "for example 127.0.0.1:5210:8000", "ports", index) from error
+            raise self.error(str(error), "write it like 127.0.0.1:5210:8000", "ports", index) from error
 
     def number(self, value: Value, key: str) -> int:
         if isinstance(value, bool) or not isinstance(value, str | int):
