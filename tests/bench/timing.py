@@ -26,8 +26,12 @@ class Row:
 
     @property
     def text(self) -> str:
-        promise = "" if self.at_most is None else f"  (at most {self.at_most:g}x: {'yes' if self.ratio <= self.at_most else 'NO'})"
-        return f"  {self.name:<44}{self.seconds * 1000:9.1f} ms  bare {self.bare * 1000:9.1f} ms  {self.ratio:6.2f}x{promise}"
+        promise = (
+            "" if self.at_most is None else f"  (at most {self.at_most:g}x: {'yes' if self.ratio <= self.at_most else 'NO'})"
+        )
+        return (
+            f"  {self.name:<44}{self.seconds * 1000:9.1f} ms  bare {self.bare * 1000:9.1f} ms  {self.ratio:6.2f}x{promise}"
+        )
 
 
 def command(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, runs: int) -> float:

@@ -69,6 +69,9 @@ class Program(Protocol):
     def prepare(self, service: Service, place: Place) -> Launch:
         """Make the files it needs and say how to start it."""
 
+    def clear(self, service: Service, place: Place) -> None:
+        """Clear away what a killed predecessor left; called when it is certain that none of ours runs."""
+
     def settle(self, service: Service, place: Place) -> None:
         """Do what can only be done once it answers."""
 

@@ -51,6 +51,9 @@ class OpenBao:
         env = {**place.base_env, **env, "PGPASSFILE": "pgpass"}
         return Launch(argv, folder, env, repr(sorted(files.items())) + (templates / "server.hcl").read_text())
 
+    def clear(self, service: Service, place: Place) -> None:
+        """Nothing to do: it recovers by itself."""
+
     def settle(self, service: Service, place: Place) -> None:
         """Nothing to do: its `initialize` blocks have made mounts, policies and roles before it answers."""
 

@@ -53,7 +53,6 @@ class Postgres:
         data = place.data(service)
         if _version_of(data) is None:
             self._initdb(service, place)
-        _remove_stale_lock(data)
         argv = [
             str(self._bin(place) / "postgres"),
             *("-D", str(data), "-p", str(service.host_port)),
@@ -61,6 +60,10 @@ class Postgres:
             *service.command[1:],
         ]
         return Launch(unprivileged(argv, data), data, place.base_env)
+
+    def clear(self, service: Service, place: Place) -> None:
+        """Remove a lock file that nobody holds any more."""
+        _remove_stale_lock(place.data(service))
 
     def settle(self, service: Service, place: Place) -> None:
         """Run bootstrap.sql, unless it has run with these very passwords."""

@@ -30,6 +30,9 @@ class Python:
         argv = (sys.executable, "-P", *service.command[1:])
         return Launch(argv, private_folder(place.project.folder), {**place.base_env, "SETTINGS_FILE": str(path)}, text)
 
+    def clear(self, service: Service, place: Place) -> None:
+        """Nothing to do: it recovers by itself."""
+
     def settle(self, service: Service, place: Place) -> None:
         """Nothing to do."""
 

@@ -37,6 +37,9 @@ class Valkey:
         )
         return Launch(argv, place.project.run / "redis", place.base_env, auth)
 
+    def clear(self, service: Service, place: Place) -> None:
+        """Nothing to do: it recovers by itself."""
+
     def settle(self, service: Service, place: Place) -> None:
         """Nothing to do."""
 
