@@ -7,7 +7,7 @@
 
 Where the grammar surprises (a value may begin with `#`, another assignment may follow a closing quote, letters of any
 alphabet make a name), Compose is followed: the same file must mean the same to `docker compose up`.
-tests/integration/test_compose_parity.py asks it.
+tests/integration/test_grammar_parity.py asks it.
 """
 
 from __future__ import annotations

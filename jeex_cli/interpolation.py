@@ -5,7 +5,7 @@
 itself. The text behind an operator may hold variables too; it is looked at only when it is used.
 
 Source: the Compose specification, chapter Interpolation, and, where that is silent, what Docker Compose 5 answers:
-tests/integration/test_compose_parity.py asks it.
+tests/integration/test_grammar_parity.py asks it.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
@@ -83,7 +83,7 @@ class ServiceReader:
     variables: Mapping[str, str]
     project: str
     name: str
-    body: Mapping[str, Value] = field(default_factory=dict)
+    body: Mapping[str, Value]
 
     def error(self, what: str, fix: str, *below: str | int) -> ConfigError:
         return self.document.error(("services", self.name, *below), what, fix)

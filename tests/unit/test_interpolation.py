@@ -1,4 +1,4 @@
-"""`${...}`. That these answers are Compose's is shown in tests/integration/test_compose_parity.py."""
+"""`${...}`. That these answers are Compose's is shown in tests/integration/test_grammar_parity.py."""
 
 from __future__ import annotations
 
