@@ -98,7 +98,8 @@ def _clean(value: Any) -> Any:
 
 def render(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     """One line of JSON without its end."""
-    event = {name: event.pop(name) for name in _FIRST if name in event} | event
+    event.pop("color_message", None)  # uvicorn's second copy, with escapes for a terminal
+    event = {**{name: event[name] for name in _FIRST if name in event}, **event}
     try:
         line = orjson.dumps(event).decode()
     except TypeError:  # a lone surrogate, or a number beyond 64 bits: rare, and no reason to lose the line

@@ -1,0 +1,68 @@
+"""The FastAPI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from service.api import problems
+from service.api.dependencies import Parts
+from service.api.edge import Edge
+from service.api.routes import docs, health, system, whoami
+
+_EXPOSED = ("X-Request-ID", "traceparent", "ETag", "Location", "Retry-After")
+_ALLOWED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID", "traceparent")
+
+
+def create_app(parts: Parts, *, cors_origins: tuple[str, ...] = (), close: Callable[[], Awaitable[None]]) -> ASGIApp:
+    """The whole HTTP surface. `close` is called when the server ends."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await close()
+
+    app = FastAPI(
+        title="jeex",
+        version=parts.version,
+        description="The multi-tenant platform. Errors are problem details (RFC 9457).",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # Traces are ours (edge.py), and no variable of the user's may send anything anywhere.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+        lifespan=lifespan,
+    )
+    app.state.parts = parts
+    problems.install(app)
+    for module in (health, system, whoami, docs):
+        app.include_router(module.router)
+    app.mount("/static", StaticFiles(directory=docs.STATIC))
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+
+    # From the inside out. The boundary is inside of Starlette's own, which would answer with plain text; CORS is outside,
+    # so that a browser may read even a 500.
+    app.add_middleware(problems.Boundary)
+    shared = problems.Cors(
+        app,
+        allow_origins=cors_origins,
+        allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+        allow_headers=_ALLOWED,
+        expose_headers=_EXPOSED,
+    )
+    return Edge(shared)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas["Problem"] = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,29 @@
+"""How every part of the platform is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from service.api.dependencies import PartsOf
+from service.services import system
+
+router = APIRouter(prefix="/api/v1/system", tags=["system"])
+
+
+class SystemStatus(BaseModel):
+    """Every component at one moment."""
+
+    status: system.Overall = Field(description="ok; degraded: something is down; down: something vital is")
+    version: str = Field(description="of the platform")
+    checked_at: datetime
+    components: list[system.Component]
+
+
+@router.get("/status", summary="How is every component?")
+async def status(parts: PartsOf) -> SystemStatus:
+    """Asks every component at the same time. Answers 200 whatever they say: the report is the answer."""
+    overall, components = await system.check(parts.probes)
+    return SystemStatus(status=overall, version=parts.version, checked_at=datetime.now(UTC), components=components)
