@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 from service.core.errors import SettingsError
 
+_HARMLESS = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(/[A-Za-z0-9._~/-]*)?")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -84,7 +86,7 @@ def load(environ: Mapping[str, str], *, required: Collection[str] = ()) -> Setti
         api_host=values.get("API_HOST", "127.0.0.1"),
         api_port=int(reader.number("API_PORT", 8000, 1, 65535, whole=True)),
         drain_seconds=reader.number("DRAIN_SECONDS", 0.1, 0, 300),
-        api_url=reader.url("API_URL", "http", "https") or "http://127.0.0.1:5210",
+        api_url=reader.public_url("API_URL") or "http://127.0.0.1:5210",
         frontend_host=values.get("FRONTEND_HOST", "127.0.0.1"),
         frontend_port=int(reader.number("FRONTEND_PORT", 5200, 1, 65535, whole=True)),
     )
@@ -125,6 +127,13 @@ class _Reader:
         if text and not _is_url(text, schemes):
             self._problems.append(f"{name} is not a URL such as {schemes[0]}://host:port")
         return text.rstrip("/")
+
+    def public_url(self, name: str) -> str:
+        """A URL that stands in pages and headers, so of harmless characters only."""
+        url = self.url(name, "http", "https")
+        if url and not _HARMLESS.fullmatch(url):
+            self._problems.append(f"{name} has characters or parts that no address of an API has")
+        return url
 
     def number(self, name: str, default: float, least: float, most: float, *, whole: bool = False) -> float:
         text = self._values.get(name, "")
