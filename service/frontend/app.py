@@ -23,9 +23,10 @@ _PLACEHOLDER = "{{ api_url }}"
 def create_app(api_url: str) -> ASGIApp:
     """The page for the API at `api_url`, as a browser reaches it."""
     parts = urlsplit(api_url)  # settings have seen to it that nothing in it ends a directive or an attribute
+    origin = f"{parts.scheme}://{parts.netloc}"
     page = (STATIC / "index.html").read_text(encoding="utf-8").replace(_PLACEHOLDER, html.escape(api_url))
     policy = (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src {parts.scheme}://{parts.netloc}; "
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src {origin}; "
         "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     )
 
