@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -13,7 +14,7 @@ def main() -> int:
 
         sys.stdout.write(f"jeex {__version__}\n")
         return 0
-    if arguments in ([], ["--help"], ["-h"], ["help"]):
+    if arguments in ([], ["--help"], ["-h"], ["help"]) and "_JEEX_COMPLETE" not in os.environ:
         from jeex_cli.help import overview
 
         sys.stdout.write(overview())

@@ -39,7 +39,7 @@ class Session:
         """The variables of `.env`; empty where there is none."""
         path = self.project.env_file
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_bytes().decode("utf-8")  # not read_text: a line end inside quotes belongs to the value
         except FileNotFoundError:
             return {}
         except (OSError, UnicodeDecodeError) as error:
@@ -61,14 +61,20 @@ class Session:
     @cached_property
     def stack(self) -> Stack:
         """The stack that compose.yaml and the settings describe."""
-        return stack.load(self.project.compose_file, self.settings.variables, self.settings.profiles)
+        variables = {**self.environ, **self.settings.variables}
+        return stack.load(self.project.compose_file, variables, self.settings.profiles)
 
     @cached_property
     def runtime(self) -> Runtime:
         """What runs the stack."""
         from jeex_cli.runtimes.pick import pick
+        from jeex_cli.runtimes.programs import Place
 
-        return pick(self)
+        return pick(Place(self.project, self.stack, self.settings, self.environ))
+
+    def anew(self) -> Session:
+        """The same session with nothing read yet: for after a lock was taken, or a file was written."""
+        return Session(self.project, self.output, self.environ, self.flags)
 
     @property
     def timeout(self) -> float:

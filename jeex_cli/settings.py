@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from jeex_cli.errors import ConfigError
 
+_DEFAULT = "default"
 RUNTIMES = ("auto", "embedded", "compose")
 
 # The jeex settings that are not named in compose.yaml: default and meaning. `jeex config show` and the tests of
@@ -66,8 +67,8 @@ class Settings:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What compose.yaml is interpolated with."""
-        return {name: value.text for name, value in self.values.items()}
+        """What compose.yaml is interpolated with: all that was set; defaults stand in the file itself."""
+        return {name: value.text for name, value in self.values.items() if value.source != _DEFAULT}
 
     def given(self, name: str) -> str | None:
         """The value of `name`, None where it is empty or not set."""
@@ -89,7 +90,7 @@ def resolve(
     """
     values: dict[str, Value] = {}
     layers: tuple[tuple[str, Mapping[str, str]], ...] = (
-        ("default", {**defaults, **DEFAULTS}),
+        (_DEFAULT, {**defaults, **DEFAULTS}),
         (".env", project_file),
         ("remembered from `jeex up`", remembered),
         ("environment", {name: text for name, text in environ.items() if name.startswith("JEEX_")}),

@@ -72,8 +72,11 @@ def locked(project: Project, *, timeout: float, waiting: Callable[[str], None]) 
         raise not_writable(project.lock_file, error) from error
     try:
         _acquire(descriptor, deadline=time.monotonic() + timeout, waiting=waiting)
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        try:
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        except OSError as error:
+            raise not_writable(project.lock_file, error) from error
         yield
     finally:
         os.close(descriptor)

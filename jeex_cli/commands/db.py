@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -15,7 +15,7 @@ from jeex_cli.session import Session
 app = typer_app()
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """Who psql connects as."""
 
     app = "app"

@@ -35,6 +35,7 @@ def up(session: Session, names: Collection[str] = ()) -> StackReport:
     _ = session.stack.services, session.state  # what cannot be read is refused before anything is written
     _select(session, names)
     with state.locked(session.project, timeout=session.timeout, waiting=session.output.note):
+        session = session.anew()  # another `up` may have written .env and the state while this one waited
         session.runtime.check(session.stack, names)
         ports.refuse(session.runtime.taken_ports(session.stack, names))
         session = _with_environment_file(session)
@@ -51,6 +52,7 @@ def down(session: Session, *, delete_data: bool = False) -> StackReport:
     if not session.project.folder.exists():
         return _report(session, began)
     with state.locked(session.project, timeout=session.timeout, waiting=session.output.note):
+        session = session.anew()
         session.runtime.stop(session.stack, (), session.output.step)
         if delete_data:
             session.runtime.delete_data(session.stack)
@@ -63,6 +65,7 @@ def restart(session: Session, names: Collection[str] = ()) -> StackReport:
     """Stop and start, everything or `names` alone."""
     _select(session, names)
     with state.locked(session.project, timeout=session.timeout, waiting=session.output.note):
+        session = session.anew()
         session.runtime.stop(session.stack, names, session.output.step)
     return up(session, names)
 
@@ -108,7 +111,7 @@ def _with_environment_file(session: Session) -> Session:
     if not added:
         return session
     session.output.note(f"{len(added)} secrets generated in {session.project.env_file.name} (mode 0600)")
-    return Session(session.project, session.output, session.environ, session.flags)
+    return session.anew()
 
 
 def _report(session: Session, began: float, names: Collection[str] = ()) -> StackReport:

@@ -39,7 +39,9 @@ class ServiceState:
 class Runtime(Protocol):
     """Runs a stack's servers. `names` selects services, empty for all of them."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As settings and `status` call it."""
 
     def check(self, stack: Stack, names: Collection[str]) -> None:
         """Raise NotReady or DataError if `start` could not succeed; change nothing."""

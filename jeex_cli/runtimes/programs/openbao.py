@@ -29,11 +29,10 @@ class OpenBao:
         """Every secret is handed over in a file of its own, mode 0600."""
         folder = private_folder(place.project.run / "vault")
         env = place.stack.host_environment(service.name)
-        variables = place.settings.variables
         address = f"{HOST}:{service.host_port}"
         files = {
-            "seal.key": variables["JEEX_VAULT_SEAL_KEY"],
-            "operator-secret-id": variables["JEEX_VAULT_OPERATOR_SECRET"],
+            "seal.key": place.settings.values["JEEX_VAULT_SEAL_KEY"].text,
+            "operator-secret-id": place.settings.values["JEEX_VAULT_OPERATOR_SECRET"].text,
             "pgpass": ":".join((env["PGHOST"], env["PGPORT"], env["PGDATABASE"], env["PGUSER"], env.pop("PGPASSWORD")))
             + "\n",
             "listener.hcl": f'listener "tcp" {{\n  address = "{address}"\n  tls_disable = true\n}}\napi_addr = "http://{address}"\n',

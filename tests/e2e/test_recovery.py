@@ -1,0 +1,95 @@
+"""Servers that are killed, commands that are interrupted, commands that race."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Cli, kill_leftovers, make_cli
+from tests.e2e.test_golden_path import get
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_killed_server_is_named_and_it_alone_is_restarted(cli: Cli) -> None:
+    cli.run("up")
+    key = cli.json("tenant", "create", "acme", "--admin", "alice@acme.example")["key"]
+    for victim in ("postgres", "redis", "vault", "api", "frontend"):
+        before = cli.services()
+        os.kill(before[victim]["pid"], signal.SIGKILL)
+        time.sleep(0.3)
+        crashed = cli.services()[victim]
+        assert crashed["status"] == "crashed"
+        assert crashed["detail"] == "killed by SIGKILL"
+        assert abs(crashed["since"] - time.time()) < 10
+        assert victim in [one["name"] for one in cli.json("up")["services"]]
+        after = cli.services()
+        assert after[victim]["status"] == "running"
+        assert after[victim]["pid"] != before[victim]["pid"]
+        others = [name for name in after if name not in (victim, "migrate", "seed")]
+        assert {name: after[name]["pid"] for name in others} == {name: before[name]["pid"] for name in others}
+    # Nothing committed is lost: the tenant, and the secrets that were seeded before the crashes.
+    assert get(cli, "/api/v1/whoami", key)[0] == 200
+    assert all(one["ok"] for one in cli.json("health")["services"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_up_can_be_repeated_and_undone(cli: Cli, number: signal.Signals) -> None:
+    for pause in (0.15, 0.35, 0.6, 0.9, 1.3):
+        process = cli.start("up")
+        time.sleep(pause)
+        if process.poll() is None:
+            os.kill(process.pid, number)
+        _, err = process.communicate(timeout=30)
+        if number == signal.SIGINT:
+            assert process.returncode in (0, 130), err
+            assert "Traceback" not in err
+        cli.run("down")
+        cli.assert_nothing_left()
+    process = cli.start("up")
+    time.sleep(0.5)
+    os.kill(process.pid, number)
+    process.communicate(timeout=30)
+    cli.run("up")
+    assert get(cli, "/ready")[0] == 200
+
+
+def test_two_ups_at_once_end_with_one_stack(cli: Cli) -> None:
+    both = [cli.start("up", "--json"), cli.start("up", "--json")]
+    for process in both:
+        out, err = process.communicate(timeout=100)
+        assert process.returncode == 0, out + err
+    assert len([line for line in cli.processes() if "service api" in line]) == 2  # the process, and the shell above it
+    assert get(cli, "/ready")[0] == 200
+
+
+def test_two_projects_side_by_side(cli: Cli, tmp_path: Path) -> None:
+    other = make_cli(tmp_path, "a second project, with spaces")
+    try:
+        processes = [cli.start("up"), other.start("up")]
+        for process in processes:
+            out, err = process.communicate(timeout=100)
+            assert process.returncode == 0, out + err
+        key = cli.json("tenant", "create", "acme", "--admin", "alice@acme.example")["key"]
+        assert get(cli, "/api/v1/whoami", key)[0] == 200
+        assert get(other, "/api/v1/whoami", key)[0] == 401
+        cli.run("down")
+        assert get(other, "/ready")[0] == 200
+        other.run("down")
+        other.assert_nothing_left()
+    finally:
+        kill_leftovers(other)
+
+
+def test_a_process_that_is_not_ours_survives_down(cli: Cli) -> None:
+    cli.run("up", "redis")
+    record = cli.folder / ".jeex" / "run" / "redis.pid"
+    mine = record.read_text().split()
+    # The record of a reboot ago: its process id is another process by now, this test's own.
+    record.write_text(f"{os.getpid()} {mine[1]} {mine[2]}\n")
+    cli.run("down")
+    os.kill(int(mine[0]), signal.SIGTERM)
