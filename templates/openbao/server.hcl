@@ -82,3 +82,13 @@ initialize "access" {
     data      = { role_id = "jeex-api" }
   }
 }
+
+# Last of all. If the server is killed before this is written, nobody can ever sign in to what it left: unfinished.sql
+# knows such a half from a whole by this policy, which allows nothing.
+initialize "complete" {
+  request "marker" {
+    operation = "update"
+    path      = "sys/policies/acl/jeex-complete"
+    data      = { policy = "path \"jeex/complete\" { capabilities = [\"deny\"] }" }
+  }
+}
