@@ -48,7 +48,7 @@ CREATE TABLE app_user (
   tenant_id uuid NOT NULL,
   id uuid DEFAULT uuidv7() NOT NULL,
   email text NOT NULL,
-  email_norm text GENERATED ALWAYS AS (lower(email)) STORED,
+  email_norm text GENERATED ALWAYS AS (lower(email)) STORED NOT NULL,
   display_name text NOT NULL,
   role text DEFAULT 'member' NOT NULL,
   row_version integer DEFAULT 1 NOT NULL,

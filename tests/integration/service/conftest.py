@@ -1,0 +1,125 @@
+"""A PostgreSQL per worker of pytest with a migrated database to copy, and whatever else a test wants to itself."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrations import runner
+from service.adapters.database import Database
+from service.core.settings import Secret
+from service.services import tenants
+from service.services.tenants import NewTenant
+from tests.integration.service.machine import free_port
+from tests.integration.service.processes import Service
+from tests.integration.service.servers import OpenBao, Postgres, Valkey
+
+_TEMPLATE = "migrated"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A server for tests that leave it running. `jeex` is empty, `migrated` is at head."""
+    server = Postgres(tmp_path_factory.mktemp("postgres"))
+    server.create()
+    server.start()
+    try:
+        assert server.bootstrap().returncode == 0
+        server.copy(_TEMPLATE, "jeex")
+        runner.upgrade(server.url("owner", _TEMPLATE))
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[Postgres]:
+    """A server that a test may kill; `jeex` is empty."""
+    server = Postgres(tmp_path / "postgres")
+    server.create()
+    server.start()
+    try:
+        assert server.bootstrap().returncode == 0
+        yield server
+    finally:
+        server.stop()
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[str]:
+    """The name of a migrated database of one test's own."""
+    name = postgres.copy(f"test_{next(_numbers)}", _TEMPLATE)
+    yield name
+    postgres.drop(name)
+
+
+@pytest.fixture
+def empty_database(postgres: Postgres) -> Iterator[str]:
+    """The name of an empty database of one test's own."""
+    name = postgres.copy(f"test_{next(_numbers)}", "jeex")
+    yield name
+    postgres.drop(name)
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Valkey]:
+    server = Valkey(tmp_path / "valkey")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def openbao(tmp_path: Path, postgres: Postgres) -> Iterator[OpenBao]:
+    """A vault on its first start, over a storage of its own."""
+    server = OpenBao(tmp_path / "vault", postgres)
+    server.prepare()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        postgres.sql("DROP TABLE IF EXISTS openbao_kv_store", database="jeex_vault")
+
+
+@pytest.fixture
+def api(postgres: Postgres, database: str, tmp_path: Path) -> Iterator[Service]:
+    """A running API over a database of its own, without Redis and Vault."""
+    one = Service(
+        "api",
+        {
+            "DATABASE_URL": postgres.url("app", database),
+            "API_PORT": str(free_port()),
+            "CORS_ORIGINS": "http://127.0.0.1:5200",
+        },
+        tmp_path / "api.log",
+    )
+    one.start()
+    try:
+        one.wait("/ready")
+        yield one
+    finally:
+        one.stop()
+
+
+def make_tenant(admin_url: str, slug: str = "acme") -> NewTenant:
+    """A tenant, made as jeex makes it."""
+
+    async def work() -> NewTenant:
+        async with Database(Secret(admin_url)) as database, database.transaction() as session:
+            return await tenants.create(session, slug=slug, admin_email=f"alice@{slug}.example")
+
+    return run(work())
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """`asyncio.run`, with a name that reads well in tests."""
+    return asyncio.run(work)
