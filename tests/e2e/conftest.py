@@ -47,6 +47,7 @@ class Cli:
     home: Path
     ports: dict[str, int]
     extra: dict[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = (str(JEEX),)
 
     @property
     def env(self) -> dict[str, str]:
@@ -60,7 +61,7 @@ class Cli:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [str(JEEX), *arguments],
+            [*self.program, *arguments],
             cwd=self.folder,
             env=self.env,
             stdin=subprocess.DEVNULL,

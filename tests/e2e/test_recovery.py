@@ -58,6 +58,20 @@ def test_an_interrupted_up_can_be_repeated_and_undone(cli: Cli, number: signal.S
     assert get(cli, "/ready")[0] == 200
 
 
+def test_a_vault_killed_while_it_sets_itself_up_is_set_up_anew(cli: Cli) -> None:
+    cli.run("up", "postgres")
+    process = cli.start("up", "vault")
+    record = cli.folder / ".jeex" / "run" / "vault.pid"
+    log = cli.folder / ".jeex" / "logs" / "vault.log"
+    deadline = time.monotonic() + 20
+    while not (log.exists() and "core: " in log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    os.kill(int(record.read_text().split()[0]), signal.SIGKILL)
+    process.communicate(timeout=30)
+    cli.run("up")
+    assert all(one["ok"] for one in cli.json("health")["services"])
+
+
 def test_two_ups_at_once_end_with_one_stack(cli: Cli) -> None:
     both = [cli.start("up", "--json"), cli.start("up", "--json")]
     for process in both:

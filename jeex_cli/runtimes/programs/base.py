@@ -129,17 +129,21 @@ def unprivileged(argv: Sequence[str], folder: Path) -> tuple[str, ...]:
 
 
 def _as_account(folder: Path) -> tuple[str, ...]:
-    owner = folder.parent.stat().st_uid
+    project = folder.parents[2]  # PROJECT/.jeex/data/NAME
+    owner = project.stat().st_uid
     account = pwd.getpwuid(owner) if owner else pwd.getpwnam("nobody")
-    closed = [part for part in folder.parents if part.stat().st_uid != account.pw_uid and not part.stat().st_mode & 0o001]
+    closed = [
+        part for part in folder.parents[2:] if part.stat().st_uid != account.pw_uid and not part.stat().st_mode & 0o001
+    ]
     if closed:
         raise NotReady(
             f"PostgreSQL refuses to run as root, user namespaces are off, and {account.pw_name} cannot enter {closed[-1]}",
             code="NO_UNPRIVILEGED_USER",
             hint="run jeex as an ordinary user, or allow namespaces: sysctl -w user.max_user_namespaces=10000",
         )
-    if folder.exists():
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+    for part in folder.parents[:2]:
+        part.chmod(0o711)  # it may pass through, and see nothing
+    for path in (folder, *folder.rglob("*")) if folder.exists() else ():
+        os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
     setpriv = shutil.which("setpriv") or "setpriv"
     return (setpriv, f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups")

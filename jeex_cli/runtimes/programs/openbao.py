@@ -6,10 +6,12 @@ import shutil
 import signal
 from pathlib import Path
 
+from jeex_cli.errors import Unhealthy
 from jeex_cli.probe import HOST
 from jeex_cli.proc import Process
 from jeex_cli.project import bundled, private_folder, write_private
 from jeex_cli.runtimes.programs.base import Launch, Place, checked_version, wheel_folder
+from jeex_cli.runtimes.programs.postgres import run_script
 from jeex_cli.stack import Service
 
 _VARIABLE = "JEEX_OPENBAO"
@@ -51,14 +53,27 @@ class OpenBao:
         return Launch(argv, folder, env, repr(sorted(files.items())) + (templates / "server.hcl").read_text())
 
     def clear(self, service: Service, place: Place) -> None:
-        """Nothing to do: it recovers by itself."""
+        """A server that was killed while it set itself up has no way in: empty what it left, so that it starts anew."""
+        if self._complete(place).exists():
+            return
+        script = bundled("templates") / "openbao" / "unfinished.sql"
+        result = run_script(script, {**place.base_env, **place.stack.host_environment(service.name)}, place)
+        if result.returncode:
+            raise Unhealthy(
+                "Vault's storage in PostgreSQL cannot be looked at", detail=result.stderr.strip(), hint="jeex logs postgres"
+            )
 
     def settle(self, service: Service, place: Place) -> None:
-        """Nothing to do: its `initialize` blocks have made mounts, policies and roles before it answers."""
+        """Its `initialize` blocks have made mounts, policies and roles before it answers: remember that they have."""
+        if not self._complete(place).exists():
+            write_private(self._complete(place), "")
 
     def stop(self, process: Process, service: Service, place: Place) -> None:
         """It finishes requests and leaves; nothing is kept in memory alone."""
         process.signal(signal.SIGTERM)
+
+    def _complete(self, place: Place) -> Path:
+        return place.project.data / "vault.complete"
 
     def _binary(self, place: Place) -> Path:
         given = place.settings.given(_VARIABLE)

