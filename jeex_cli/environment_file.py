@@ -28,7 +28,7 @@ def ensure(project: Project, existing: Mapping[str, str], environ: Collection[st
     else:
         generated[_PROJECT] = _project_name(project.root)
         text = _with(bundled(".env.example").read_text(encoding="utf-8"), generated)
-    write_private(project.env_file, text)
+    write_private(project.env_file, text, durable=True)
     return missing
 
 

@@ -26,7 +26,6 @@ umask 077
 cd "$1" || exit
 record=$2 ended=$3
 shift 3
-rm -f "$ended"
 (
   read -r boot < /proc/sys/kernel/random/boot_id
   read -r pid _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ start _ < /proc/self/stat
@@ -98,7 +97,8 @@ def spawn(argv: Sequence[str], *, record: Path, ended: Path, log: Path, cwd: Pat
 
     Returns at once: `read_record(record)` names the process as soon as it exists.
     """
-    record.unlink(missing_ok=True)
+    for old in (record, ended):
+        old.unlink(missing_ok=True)
     # posix_spawn rather than subprocess: nobody here waits for this child, and nobody should be asked to.
     os.posix_spawn(
         "/bin/sh",

@@ -104,16 +104,20 @@ def private_folder(folder: Path) -> Path:
     return folder
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace `path` with `text` at once, mode 0600 from the first byte. A crash leaves the old file or the new one."""
+def write_private(path: Path, text: str, *, durable: bool = False) -> None:
+    """Replace `path` with `text` at once, mode 0600 from the first byte. A crash of jeex leaves the old file or the new.
+
+    `durable` holds that for a power cut too; it costs a write to the disk, and what every `up` makes anew can do without.
+    """
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         private_folder(path.parent)
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-            file.flush()
-            os.fsync(descriptor)
+            if durable:
+                file.flush()
+                os.fsync(descriptor)
         new.replace(path)
     except OSError as error:
         new.unlink(missing_ok=True)

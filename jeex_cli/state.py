@@ -49,7 +49,7 @@ def load(project: Project) -> State:
 def save(project: Project, state: State) -> None:
     """Remember `state`."""
     document = {"version": _VERSION, "runtime": state.runtime, "variables": dict(state.variables)}
-    write_private(project.state_file, json.dumps(document, indent=2) + "\n")
+    write_private(project.state_file, json.dumps(document, indent=2) + "\n", durable=True)
 
 
 def _corrupt(project: Project, why: str) -> StateError:

@@ -82,7 +82,8 @@ def test_arguments_reach_the_program_untouched(service: Service) -> None:
 def test_a_service_outlives_its_starter_even_when_that_is_killed(service: Service, tmp_path: Path) -> None:
     script = (
         "import sys, pathlib, time; from jeex_cli import proc; f = pathlib.Path(sys.argv[1])\n"
-        "proc.spawn(['sleep', '60'], record=f/'x.pid', ended=f/'x.exit', log=f/'x.log', cwd=f, env={'PATH': '/usr/bin:/bin'})\n"
+        "files = {'record': f/'x.pid', 'ended': f/'x.exit', 'log': f/'x.log'}\n"
+        "proc.spawn(['sleep', '60'], **files, cwd=f, env={'PATH': '/usr/bin:/bin'})\n"
         "print('spawned', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(service.folder)], stdout=subprocess.PIPE) as starter:

@@ -51,7 +51,8 @@ def test_the_lock_names_its_holder_and_falls_with_its_process(tmp_path: Path) ->
     project = Project(tmp_path)
     script = (
         "import sys, pathlib, time; from jeex_cli import state; from jeex_cli.project import Project\n"
-        "with state.locked(Project(pathlib.Path(sys.argv[1])), timeout=1, waiting=print): print('held', flush=True); time.sleep(60)"
+        "with state.locked(Project(pathlib.Path(sys.argv[1])), timeout=1, waiting=print):\n"
+        "    print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None

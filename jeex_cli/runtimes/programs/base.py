@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -120,12 +121,17 @@ def unprivileged(argv: Sequence[str], folder: Path) -> tuple[str, ...]:
     """
     if os.geteuid() != 0:
         return tuple(argv)
+    return (*(_in_namespace() or _as_account(folder)), *argv)
+
+
+@cache  # the kernel will not change its mind while one command runs
+def _in_namespace() -> tuple[str, ...] | None:
     unshare = shutil.which("unshare")
-    if unshare:
-        prefix = (unshare, "--user", "--map-user=1000", "--map-group=1000")
-        if proc.run([*prefix, "true"], env={"PATH": os.defpath}, cwd=Path("/"), timeout=10).returncode == 0:
-            return (*prefix, *argv)
-    return (*_as_account(folder), *argv)
+    if unshare is None:
+        return None
+    prefix = (unshare, "--user", "--map-user=1000", "--map-group=1000")
+    allowed = proc.run([*prefix, "true"], env={"PATH": os.defpath}, cwd=Path("/"), timeout=10).returncode == 0
+    return prefix if allowed else None
 
 
 def _as_account(folder: Path) -> tuple[str, ...]:

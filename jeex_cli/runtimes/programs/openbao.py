@@ -66,7 +66,7 @@ class OpenBao:
     def settle(self, service: Service, place: Place) -> None:
         """Its `initialize` blocks have made mounts, policies and roles before it answers: remember that they have."""
         if not self._complete(place).exists():
-            write_private(self._complete(place), "")
+            write_private(self._complete(place), "", durable=True)
 
     def stop(self, process: Process, service: Service, place: Place) -> None:
         """It finishes requests and leaves; nothing is kept in memory alone."""

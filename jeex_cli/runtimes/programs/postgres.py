@@ -86,7 +86,7 @@ class Postgres:
         }
         result = run_script(script, env, place)
         if result.returncode == 0:
-            write_private(done, wanted)
+            write_private(done, wanted, durable=True)
             return
         if "password authentication failed" in result.stderr:
             raise DataError(
