@@ -61,7 +61,13 @@ class Vault:
         """Become that AppRole; its token is kept in this client alone."""
         try:
             self._call(lambda: self._client.auth.approle.login(role_id=role_id, secret_id=secret_id.reveal()))
-        except (InvalidRequest, Forbidden) as error:
+        except Forbidden as error:  # there is no AppRole at all: see unfinished.sql among the templates
+            raise VaultUnavailable(
+                "Vault was interrupted while it set itself up for the first time",
+                code="VAULT_UNFINISHED",
+                hint="it holds nothing: stop it, run templates/openbao/unfinished.sql on its database, start it",
+            ) from error
+        except InvalidRequest as error:
             raise VaultUnavailable(
                 f"Vault refuses the role {role_id}",
                 code="VAULT_REFUSED",

@@ -15,7 +15,7 @@ from service.api.server import Draining
 from service.core.errors import Unauthenticated
 from service.services import authentication
 from service.services.authentication import Principal
-from service.services.system import Probe
+from service.services.system import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Parts:
     """What the application is put together from; made in service/commands/api.py, reached through `app.state.parts`."""
 
     database: Database
-    probes: tuple[Probe, ...]
+    report: Report
     draining: Draining
     head: str  # revision of the schema that this code needs
     version: str  # of the platform

@@ -15,7 +15,7 @@ from service.api.dependencies import Parts
 from service.api.server import Draining, serve
 from service.core import logs, settings
 from service.core.settings import Settings
-from service.services.system import Probe, Seen
+from service.services.system import Probe, Report, Seen
 
 if TYPE_CHECKING:
     from service.adapters.cache import Cache
@@ -33,7 +33,7 @@ def run(environ: Mapping[str, str]) -> int:
     cache, vault = late_cache(found), late_vault(found)
     parts = Parts(
         database=database,
-        probes=probes(database, cache, vault, found),
+        report=Report(probes(database, cache, vault, found)),
         draining=draining,
         head=revisions.head(),
         version=version("jeex"),

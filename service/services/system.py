@@ -44,6 +44,21 @@ class Component:
 Overall = Literal["ok", "degraded", "down"]
 
 
+class Report:
+    """One look at every part for everybody who asks while it is under way: asking is free for whoever asks most."""
+
+    def __init__(self, probes: Sequence[Probe], *, patience: float = PATIENCE) -> None:
+        self._probes = tuple(probes)
+        self._patience = patience
+        self._running: asyncio.Task[tuple[Overall, list[Component]]] | None = None
+
+    async def now(self) -> tuple[Overall, list[Component]]:
+        """As `check`. One who stops waiting leaves the look to the others."""
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(check(self._probes, patience=self._patience))
+        return await asyncio.shield(self._running)
+
+
 async def check(probes: Sequence[Probe], *, patience: float = PATIENCE) -> tuple[Overall, list[Component]]:
     """Every part in the order given, and the sum: ok, degraded (something is down) or down (something vital is)."""
     components = list(await asyncio.gather(*(_ask(probe, patience) for probe in probes)))

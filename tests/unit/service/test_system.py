@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from service.core.errors import Unavailable
-from service.services.system import Probe, Seen, check
+from service.services.system import Probe, Report, Seen, check
 
 
 async def fine() -> Seen:
@@ -41,3 +41,25 @@ def test_asks_at_the_same_time_and_gives_up_in_time() -> None:
     assert time.monotonic() - started < 0.8
     assert [one.name for one in found] == [one.name for one in probes]
     assert (found[-1].status, found[-1].version, found[-1].detail) == ("down", "", "no answer within 0.2 s")
+
+
+def test_one_look_serves_all_who_ask_meanwhile() -> None:
+    looks = 0
+
+    async def counted() -> Seen:
+        nonlocal looks
+        looks += 1
+        return await fine()
+
+    async def work() -> None:
+        report = Report([Probe("a", counted)])
+        impatient = asyncio.create_task(report.now())
+        others = [asyncio.create_task(report.now()) for _ in range(20)]
+        await asyncio.sleep(0.01)
+        impatient.cancel()
+        assert {overall for overall, _ in await asyncio.gather(*others)} == {"ok"}
+        assert looks == 1
+        await report.now()
+        assert looks == 2
+
+    asyncio.run(work())
