@@ -93,15 +93,19 @@ def openbao(tmp_path: Path, postgres: Postgres) -> Iterator[OpenBao]:
 @pytest.fixture
 def api(postgres: Postgres, database: str, tmp_path: Path) -> Iterator[Service]:
     """A running API over a database of its own, without Redis and Vault."""
-    one = Service(
-        "api",
-        {
-            "DATABASE_URL": postgres.url("app", database),
-            "API_PORT": str(free_port()),
-            "CORS_ORIGINS": "http://127.0.0.1:5200",
-        },
-        tmp_path / "api.log",
-    )
+    yield from _serving(postgres.url("app", database), tmp_path)
+
+
+@pytest.fixture(scope="session")
+def shared_api(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One API for every test that leaves nothing behind."""
+    name = postgres.copy("shared", _TEMPLATE)
+    yield from _serving(postgres.url("app", name), tmp_path_factory.mktemp("api"))
+
+
+def _serving(database_url: str, folder: Path) -> Iterator[Service]:
+    settings = {"DATABASE_URL": database_url, "API_PORT": str(free_port()), "CORS_ORIGINS": "http://127.0.0.1:5200"}
+    one = Service("api", settings, folder / "api.log")
     one.start()
     try:
         one.wait("/ready")

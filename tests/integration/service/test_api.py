@@ -15,9 +15,9 @@ PROBLEM = "application/problem+json"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-def test_health_and_readiness(api: Service) -> None:
-    assert api.get("/health")[:2] == (200, {"status": "ok"})
-    status, body, _ = api.get("/ready")
+def test_health_and_readiness(shared_api: Service) -> None:
+    assert shared_api.get("/health")[:2] == (200, {"status": "ok"})
+    status, body, _ = shared_api.get("/ready")
     assert (status, body["status"]) == (200, "ready")
 
 
@@ -61,23 +61,21 @@ def test_no_other_credential_does(postgres: Postgres, database: str, api: Servic
         assert headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ("UPDATE api_key SET revoked_at = now()", 401),
-        ("UPDATE api_key SET expires_at = now() - interval '1 second'", 401),
-        ("UPDATE app_user SET deleted_at = now()", 401),
-        ("UPDATE tenant SET deleted_at = now()", 401),
-        ("UPDATE tenant SET status = 'suspended'", 403),
-    ],
-)
-def test_a_key_ends_with_what_it_stands_for(
-    postgres: Postgres, database: str, api: Service, change: str, expected: int
-) -> None:
-    key = make_tenant(postgres.url("admin", database)).key.reveal()
-    assert api.get("/api/v1/whoami", Authorization=f"Bearer {key}")[0] == 200
-    postgres.sql(change, database=database)
-    assert api.get("/api/v1/whoami", Authorization=f"Bearer {key}")[0] == expected
+def test_a_key_ends_with_what_it_stands_for(postgres: Postgres, database: str, api: Service) -> None:
+    for number, (change, expected) in enumerate(
+        (
+            ("UPDATE api_key SET revoked_at = now() WHERE tenant_id", 401),
+            ("UPDATE api_key SET expires_at = now() - interval '1 second' WHERE tenant_id", 401),
+            ("UPDATE app_user SET deleted_at = now() WHERE tenant_id", 401),
+            ("UPDATE tenant SET deleted_at = now() WHERE id", 401),
+            ("UPDATE tenant SET status = 'suspended' WHERE id", 403),
+        )
+    ):
+        made = make_tenant(postgres.url("admin", database), f"acme-{number}")
+        credential = f"Bearer {made.key.reveal()}"
+        assert api.get("/api/v1/whoami", Authorization=credential)[0] == 200
+        postgres.sql(f"{change} = '{made.tenant.id}'", database=database)
+        assert api.get("/api/v1/whoami", Authorization=credential)[0] == expected, change
 
 
 @pytest.mark.parametrize(
@@ -91,15 +89,15 @@ def test_a_key_ends_with_what_it_stands_for(
         ("GET", "/health/", 404, "NOT_FOUND"),
     ],
 )
-def test_what_is_not_a_success_is_a_problem(api: Service, method: str, path: str, status: int, code: str) -> None:
-    got, body, headers = api.ask(method, path)
+def test_what_is_not_a_success_is_a_problem(shared_api: Service, method: str, path: str, status: int, code: str) -> None:
+    got, body, headers = shared_api.ask(method, path)
     assert (got, body["status"], body["code"], headers["content-type"]) == (status, status, code, PROBLEM)
     assert set(body) >= {"type", "title", "detail", "instance"}
     assert body["request_id"] == headers["x-request-id"]
 
 
-def test_what_is_no_http_is_a_problem_too(api: Service) -> None:
-    with socket.create_connection(("127.0.0.1", api.port)) as connection:
+def test_what_is_no_http_is_a_problem_too(shared_api: Service) -> None:
+    with socket.create_connection(("127.0.0.1", shared_api.port)) as connection:
         connection.sendall(b"this is not http\r\n\r\n")
         answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -136,9 +134,9 @@ def test_every_request_is_one_line_and_no_secret_is_in_it(postgres: Postgres, da
     assert len({one["request_id"] for one in lines}) == len(lines)
 
 
-def test_security_headers_and_no_banner(api: Service) -> None:
+def test_security_headers_and_no_banner(shared_api: Service) -> None:
     for path in ("/health", "/nothing", "/docs"):
-        headers = api.get(path)[2]
+        headers = shared_api.get(path)[2]
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
@@ -146,32 +144,32 @@ def test_security_headers_and_no_banner(api: Service) -> None:
         assert "server" not in headers
 
 
-def test_cors_for_the_frontend_and_nobody_else(api: Service) -> None:
+def test_cors_for_the_frontend_and_nobody_else(shared_api: Service) -> None:
     ours, theirs = "http://127.0.0.1:5200", "http://evil.example"
     wanted = {"Access_Control_Request_Method": "GET", "Access_Control_Request_Headers": "authorization"}
-    status, _, headers = api.ask("OPTIONS", "/api/v1/whoami", Origin=ours, **wanted)
+    status, _, headers = shared_api.ask("OPTIONS", "/api/v1/whoami", Origin=ours, **wanted)
     assert (status, headers["access-control-allow-origin"]) == (200, ours)
-    status, body, headers = api.ask("OPTIONS", "/api/v1/whoami", Origin=theirs, **wanted)
+    status, body, headers = shared_api.ask("OPTIONS", "/api/v1/whoami", Origin=theirs, **wanted)
     assert (status, body["code"], headers["content-type"]) == (400, "CORS_REFUSED", PROBLEM)
     assert "access-control-allow-origin" not in headers
     for path in ("/api/v1/system/status", "/api/v1/whoami", "/nothing"):  # a browser may read errors too
-        headers = api.get(path, Origin=ours)[2]
+        headers = shared_api.get(path, Origin=ours)[2]
         assert headers["access-control-allow-origin"] == ours
         assert "X-Request-ID" in headers["access-control-expose-headers"]
-        assert "access-control-allow-origin" not in api.get(path, Origin=theirs)[2]
+        assert "access-control-allow-origin" not in shared_api.get(path, Origin=theirs)[2]
 
 
-def test_the_documentation_needs_no_network(api: Service) -> None:
-    status, page, headers = api.get("/docs")
+def test_the_documentation_needs_no_network(shared_api: Service) -> None:
+    status, page, headers = shared_api.get("/docs")
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     linked = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert len(linked) == 4
     for path in linked:
         if path != "data:,":
             assert path.startswith("/static/")
-            assert api.get(path)[0] == 200
+            assert shared_api.get(path)[0] == 200
     assert "<script>" not in page  # the policy allows none
-    document = api.get("/openapi.json")[1]
+    document = shared_api.get("/openapi.json")[1]
     assert document["openapi"].startswith("3.")
     assert {"/health", "/ready", "/api/v1/system/status", "/api/v1/whoami"} <= set(document["paths"])
     assert "Problem" in document["components"]["schemas"]
