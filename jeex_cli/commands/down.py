@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jeex_cli.commands.common import Timeout, Yes, command, typer_app, wants_yes
-from jeex_cli.errors import UsageError
+from jeex_cli.errors import JeexError, UsageError
 from jeex_cli.ops import lifecycle
 from jeex_cli.session import Session
 
@@ -35,6 +35,9 @@ def _ask(session: Session) -> None:
             code="NEEDS_YES",
             hint="jeex down --delete-data --yes",
         )
-    session.output.note(f"This deletes {going}: every tenant, every secret, the queue. It cannot be undone.")
+    session.output.note(f"This deletes {going}:")
+    session.output.note("every tenant, every secret, the queue. It cannot be undone.")
     if not typer.confirm("Delete it?", err=True):
-        raise typer.Abort
+        raise JeexError(
+            "nothing was stopped or deleted", code="DECLINED", hint="jeex down stops the stack and keeps its data"
+        )

