@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from jeex_cli.runtimes.programs.base import wheel_folder
@@ -32,10 +34,14 @@ def vault(cli: Cli, path: str, body: dict[str, Any] | None = None, token: str = 
         return answer
 
 
-def operator_token(cli: Cli) -> str:
-    found = re.search(r"^JEEX_VAULT_OPERATOR_SECRET=(.+)$", (cli.folder / ".env").read_text(), re.MULTILINE)
+def setting(cli: Cli, name: str) -> str:
+    found = re.search(rf"^{name}=(.+)$", (cli.folder / ".env").read_text(), re.MULTILINE)
     assert found
-    login = {"role_id": "jeex-operator", "secret_id": found[1]}
+    return found[1]
+
+
+def operator_token(cli: Cli) -> str:
+    login = {"role_id": "jeex-operator", "secret_id": setting(cli, "JEEX_VAULT_OPERATOR_SECRET")}
     return str(vault(cli, "auth/approle/login", login)["auth"]["client_token"])
 
 
@@ -85,17 +91,23 @@ def test_an_interrupted_up_can_be_repeated_and_undone(cli: Cli, number: signal.S
     assert get(cli, "/ready")[0] == 200
 
 
-def test_a_vault_killed_while_it_sets_itself_up_is_set_up_anew(cli: Cli) -> None:
+def test_a_vault_killed_while_it_set_itself_up_is_set_up_anew(cli: Cli) -> None:
+    """The moment is some 35 ms long and cannot be hit at will: its storage is brought to that state instead."""
+    cli.run("up", "postgres", "vault")
+    cli.run("down")
     cli.run("up", "postgres")
-    process = cli.start("up", "vault")
-    record = cli.folder / ".jeex" / "run" / "vault.pid"
-    log = cli.folder / ".jeex" / "logs" / "vault.log"
-    deadline = time.monotonic() + 20
-    while not (log.exists() and "core: " in log.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.001)
-    os.kill(int(record.read_text().split()[0]), signal.SIGKILL)
-    process.communicate(timeout=30)
+
+    async def undo() -> None:
+        connection = await asyncpg.connect(
+            host="127.0.0.1", port=cli.ports["POSTGRES"], user="jeex_vault", password=setting(cli, "JEEX_DB_VAULT_PASSWORD")
+        )
+        await connection.execute("DELETE FROM openbao_kv_store WHERE key = 'jeex-complete' OR path LIKE '/auth/%'")
+        await connection.close()
+
+    asyncio.run(undo())
+    (cli.folder / ".jeex" / "data" / "vault.complete").unlink()
     cli.run("up")
+    assert operator_token(cli)
     assert all(one["ok"] for one in cli.json("health")["services"])
 
 
