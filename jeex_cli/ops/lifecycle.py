@@ -46,6 +46,8 @@ def up(session: Session, names: Collection[str] = ()) -> StackReport:
         session = _with_environment_file(session)
         runtime = session.runtime
         state.save(session.project, State(runtime.name, {**session.state.variables, **to_remember(session.environ)}))
+        if not names and (missing := runtime.left_out(session.stack)):
+            session.output.note(f"left out, for it runs in Docker only: {', '.join(missing)}")
         left = session.timeout - (time.monotonic() - began)
         took: dict[str, float] = {}
 

@@ -49,6 +49,9 @@ class Runtime(Protocol):
     def taken_ports(self, stack: Stack, names: Collection[str]) -> dict[str, int]:
         """The ports that `start` would need and that something else holds, by service."""
 
+    def left_out(self, stack: Stack) -> list[str]:
+        """The titles of services that this runtime cannot run."""
+
     def start(self, stack: Stack, names: Collection[str], report: Report, *, timeout: float) -> None:
         """Start what is not running and wait until it works, at most `timeout` seconds. Raises Unhealthy, TimedOut."""
 

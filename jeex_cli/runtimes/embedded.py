@@ -47,8 +47,19 @@ class EmbeddedRuntime:
                 code="DISK_FULL",
                 hint="free some space (df -h shows where it went), or use another folder: jeex --project DIR up",
             )
+        for name in names:
+            if stack.service(name).program is None:
+                raise NotReady(
+                    f"{stack.service(name).title} runs in Docker only: there is no program for it here",
+                    code="NEEDS_DOCKER",
+                    hint=f"docker compose up {name}; or leave {name} out",
+                )
         for service in self._served(stack, names):
             self._program(service).check(service, self.place)
+
+    def left_out(self, stack: Stack) -> list[str]:
+        """See Runtime."""
+        return [service.title for service in stack.services if service.program is None]
 
     def start(self, stack: Stack, names: Collection[str], report: Report, *, timeout: float) -> None:
         """See Runtime."""

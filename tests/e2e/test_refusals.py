@@ -73,6 +73,13 @@ def test_an_unknown_service_is_refused_with_what_was_meant(cli: Cli) -> None:
     assert list(cli.folder.iterdir()) == []
 
 
+def test_a_service_that_needs_docker_is_not_left_out_in_silence(cli: Cli) -> None:
+    cli.extra["JEEX_PROFILES"] = "vector"
+    assert cli.json("up", "qdrant", code=3)["code"] == "NEEDS_DOCKER"
+    assert "Qdrant" in cli.run("up").stderr
+    cli.run("down")
+
+
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(cli: Cli, tmp_path: Path) -> None:
     # A module in place of the wheel's package: what an installation without the extra looks like to an import.
     (tmp_path / "hidden").mkdir()
