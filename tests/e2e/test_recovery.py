@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+import redis
 
 from jeex_cli.runtimes.programs.base import wheel_folder
 from tests.e2e.conftest import Cli, free_ports, kill_leftovers, make_cli
@@ -146,6 +147,35 @@ def test_a_process_that_is_not_ours_survives_down(cli: Cli) -> None:
     record.write_text(f"{os.getpid()} {mine[1]} {mine[2]}\n")
     cli.run("down")
     os.kill(int(mine[0]), signal.SIGTERM)
+
+
+def test_servers_want_passwords_and_redis_keeps_what_it_was_given(cli: Cli) -> None:
+    cli.run("up", "postgres", "redis")
+
+    async def postgres(password: str) -> list[str]:
+        connection = await asyncpg.connect(
+            host="127.0.0.1", port=cli.ports["POSTGRES"], user="postgres", password=password, database="postgres"
+        )
+        try:
+            rules = await connection.fetch("SELECT DISTINCT auth_method FROM pg_hba_file_rules")
+            return [rule["auth_method"] for rule in rules]
+        finally:
+            await connection.close()
+
+    assert asyncio.run(postgres(setting(cli, "JEEX_POSTGRES_PASSWORD"))) == ["scram-sha-256"]
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        asyncio.run(postgres("jeex-development-only"))
+
+    with redis.Redis(port=cli.ports["REDIS"]) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.get("x")
+    with redis.Redis(port=cli.ports["REDIS"], password=setting(cli, "JEEX_REDIS_PASSWORD")) as client:
+        assert client.config_get("appendonly") == {"appendonly": "yes"}
+        client.set("kept", "yes")
+        time.sleep(1.2)  # appendfsync everysec
+    os.kill(cli.services()["redis"]["pid"], signal.SIGKILL)
+    cli.run("up", "redis")
+    with redis.Redis(port=cli.ports["REDIS"], password=setting(cli, "JEEX_REDIS_PASSWORD")) as client:
+        assert client.get("kept") == b"yes"
 
 
 def test_time_that_is_up_is_an_exit_code_of_its_own_and_up_goes_on(cli: Cli) -> None:
