@@ -7,19 +7,31 @@ import secrets
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from jeex_cli.errors import DataError
 from jeex_cli.project import Project, bundled, write_private
 from jeex_cli.settings import SECRETS
 
 _ASSIGNMENT = re.compile(r"^([A-Z][A-Z0-9_]*)=\s*$", re.MULTILINE)
 _PROJECT = "JEEX_PROJECT"
+# Data that exists cannot be opened with new values of these; every other secret can be replaced.
+_BOUND_TO_DATA = ("JEEX_POSTGRES_PASSWORD", "JEEX_VAULT_OPERATOR_SECRET", "JEEX_VAULT_SEAL_KEY")
 
 
 def ensure(project: Project, existing: Mapping[str, str], environ: Collection[str]) -> list[str]:
     """Give the project a `.env` with every secret set; returns the names that were added, never their values.
 
-    What `.env` or the environment sets already stays as it is.
+    What `.env` or the environment sets already stays. Raises DataError, writing nothing, where there is data that was
+    made with secrets that are gone.
     """
     missing = [name for name in SECRETS if not existing.get(name) and name not in environ]
+    lost = [name for name in missing if name in _BOUND_TO_DATA]
+    if lost and (project.data / "postgres" / "PG_VERSION").exists():
+        raise DataError(
+            f"{project.data} holds data, but {project.env_file} lacks what it was made with: {', '.join(lost)}",
+            code="SECRETS_MISSING",
+            detail="New secrets would not open it. Nothing was changed.",
+            hint=f"put the old .env back; to begin anew, set the data aside: mv '{project.data}' '{project.data}-old'",
+        )
     if not missing and project.env_file.exists():
         return []
     generated = {name: _random(*SECRETS[name]) for name in missing}

@@ -106,6 +106,19 @@ def test_data_of_another_postgresql_is_never_touched(cli: Cli) -> None:
     assert cli.processes() == []
 
 
+def test_lost_secrets_are_not_replaced_where_there_is_data(cli: Cli) -> None:
+    cli.run("up", "postgres")
+    cli.run("down")
+    secrets = cli.folder / ".env"
+    kept = secrets.read_text()
+    secrets.unlink()
+    error = cli.json("up", code=3)
+    assert error["code"] == "SECRETS_MISSING"
+    assert not secrets.exists()
+    secrets.write_text(kept)
+    cli.run("up", "postgres")
+
+
 def test_a_program_of_the_users_is_checked(cli: Cli) -> None:
     cli.extra["JEEX_REDIS_SERVER"] = "/no/such/redis-server"
     assert cli.json("up", code=3)["code"] == "PROGRAM_MISSING"
