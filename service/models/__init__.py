@@ -1,6 +1,8 @@
 """The tables. Importing this package knows them all, which is what migrations and tests compare against."""
 
-from service.models.base import Base
+from service.models.base import Base, TenantMixin
+from service.models.idempotency import IdempotentRequest
+from service.models.project import Document, Project
 from service.models.tenant import ApiKey, Tenant, User
 
-__all__ = ["ApiKey", "Base", "Tenant", "User"]
+__all__ = ["ApiKey", "Base", "Document", "IdempotentRequest", "Project", "Tenant", "TenantMixin", "User"]
