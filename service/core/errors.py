@@ -7,6 +7,10 @@ ServiceError
 |-- Forbidden              the credential holds, but does not allow this
 |-- NotFound               there is no such thing, or not for this tenant
 |-- Conflict               it contradicts what is there already
+|-- PreconditionRequired   a change that does not say which version it is meant for
+|-- PreconditionFailed     a change that was meant for another version than the present one
+|-- TooManyRequests        more than is allowed in a while; `retry_after` says when to come back
+|-- TenantNotBound         a mistake of ours: a query about a tenant's rows outside of that tenant's transaction
 |-- MigrationFailed        the schema could not be brought to the revision that was asked for
 `-- Unavailable            something we depend on cannot be reached
     |-- DatabaseUnavailable    PostgreSQL
@@ -73,6 +77,34 @@ class Conflict(ServiceError):
     def __init__(self, message: str, *, field: str = "", code: str | None = None, hint: str = "") -> None:
         super().__init__(message, code=code, hint=hint)
         self.field = field
+
+
+class PreconditionRequired(ServiceError):
+    """A change that does not say which version it is meant for."""
+
+    code = "PRECONDITION_REQUIRED"
+
+
+class PreconditionFailed(ServiceError):
+    """A change that was meant for another version than the present one: someone was faster."""
+
+    code = "PRECONDITION_FAILED"
+
+
+class TooManyRequests(ServiceError):
+    """More than is allowed in a while. `retry_after` is in whole seconds, at least 1."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, message: str, *, retry_after: int, code: str | None = None, hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.retry_after = retry_after
+
+
+class TenantNotBound(ServiceError):
+    """A query about a tenant's rows outside of a transaction of that tenant. Always a mistake in the code."""
+
+    code = "TENANT_NOT_BOUND"
 
 
 class MigrationFailed(ServiceError):

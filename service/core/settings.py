@@ -18,7 +18,9 @@ from urllib.parse import urlsplit
 from service.core.errors import SettingsError
 
 _HARMLESS = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(/[A-Za-z0-9._~/-]*)?")
+_HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+POOLERS = ("none", "transaction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,18 @@ class Settings:
     database_owner_url: Secret = Secret()  # as jeex_owner: migrations
     database_pool_size: int = 10  # connections per process and role
     database_timeout: float = 5.0  # to connect, or to wait for a connection
+    database_statement_timeout: float = 30.0  # for one statement; PostgreSQL ends it
+    database_pooler: str = "none"  # "transaction": connections go through one, so nothing may outlive a transaction
     redis_url: Secret = Secret()
     vault_addr: str = ""
     vault_role_id: str = ""
     vault_secret_id: Secret = Secret()
+    admin_key: Secret = Secret()  # opens the administration of tenants over HTTP; without it there is none
     cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")  # what a request's Host may say; "*" for anything
+    body_limit: int = 2 * 1024 * 1024  # bytes of a request's body
+    request_timeout: float = 30.0  # for one request, its body included
+    rate_limit: int = 6000  # requests a minute of one tenant to one process; 0 for no limit
     log_level: str = "info"
     api_host: str = "127.0.0.1"
     api_port: int = 8000
@@ -77,11 +86,18 @@ def load(environ: Mapping[str, str], *, required: Collection[str] = ()) -> Setti
         database_owner_url=reader.secret_url("DATABASE_OWNER_URL", "postgresql"),
         database_pool_size=int(reader.number("DATABASE_POOL_SIZE", 10, 1, 1000, whole=True)),
         database_timeout=reader.number("DATABASE_TIMEOUT", 5, 0.1, 300),
+        database_statement_timeout=reader.number("DATABASE_STATEMENT_TIMEOUT", 30, 0.1, 3600),
+        database_pooler=reader.one_of("DATABASE_POOLER", POOLERS, "none"),
         redis_url=reader.secret_url("REDIS_URL", "redis", "rediss"),
         vault_addr=reader.url("VAULT_ADDR", "http", "https"),
         vault_role_id=values.get("VAULT_ROLE_ID", ""),
         vault_secret_id=Secret(values.get("VAULT_SECRET_ID", "")),
+        admin_key=reader.long_secret("ADMIN_KEY", 32),
         cors_origins=reader.origins("CORS_ORIGINS"),
+        allowed_hosts=reader.hosts("ALLOWED_HOSTS") or ("127.0.0.1", "localhost"),
+        body_limit=int(reader.number("BODY_LIMIT", 2 * 1024 * 1024, 1024, 2**30, whole=True)),
+        request_timeout=reader.number("REQUEST_TIMEOUT", 30, 0.1, 3600),
+        rate_limit=int(reader.number("RATE_LIMIT", 6000, 0, 10**9, whole=True)),
         log_level=reader.one_of("LOG_LEVEL", LOG_LEVELS, "info"),
         api_host=values.get("API_HOST", "127.0.0.1"),
         api_port=int(reader.number("API_PORT", 8000, 1, 65535, whole=True)),
@@ -154,6 +170,22 @@ class _Reader:
         if text not in allowed:
             self._problems.append(f"{name} is none of {', '.join(allowed)}")
         return text
+
+    def long_secret(self, name: str, least: int) -> Secret:
+        """A secret that cannot be guessed, or none at all."""
+        text = self._values.get(name, "")
+        if text and len(text) < least:
+            self._problems.append(f"{name} is shorter than {least} characters")
+        return Secret(text)
+
+    def hosts(self, name: str) -> tuple[str, ...]:
+        found = tuple(part.strip() for part in self._values.get(name, "").split(",") if part.strip())
+        self._problems.extend(
+            f"{name} holds {host!r}, which is not a name such as api.example.com or *.example.com"
+            for host in found
+            if not _HOST.fullmatch(host)
+        )
+        return found
 
     def origins(self, name: str) -> tuple[str, ...]:
         found = tuple(part.strip() for part in self._values.get(name, "").split(",") if part.strip())
