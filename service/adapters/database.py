@@ -1,37 +1,42 @@
 """PostgreSQL: the pool, and the one place where transactions begin and end.
 
-`Database.transaction(tenant_id)` is how everything else reaches the database. It binds the tenant for the length of the
-transaction, commits when the block ends well and rolls back otherwise; nothing else commits. Without a tenant, tables
-under row security raise.
+`Database.transaction(tenant_id)` (SQLAlchemy) and `Database.direct(tenant_id)` (the driver, for what is asked most) are how
+everything else reaches the database. Both send BEGIN and the tenant as one message, commit when the block ends well and roll
+back otherwise; nothing else commits. Without a tenant, tables under row security raise.
+
+SQLAlchemy is in AUTOCOMMIT because of that: it neither begins nor ends anything behind our back.
 
 The pool recovers by itself: a connection that the server has closed is noticed when it is taken out, without a round trip,
-and then the whole pool is made anew. What is wrong with the connection becomes DatabaseUnavailable, here and only here.
+and then the whole pool is made anew. Only BEGIN is ever tried again, for before it nothing has happened. What is wrong with
+the connection becomes DatabaseUnavailable (failures.py).
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import asyncpg
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidatePoolError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.util import greenlet_spawn
 
-from service.core.errors import DatabaseUnavailable
+from service.adapters import tenancy
+from service.adapters.failures import LOST, is_of_server, unavailable
 from service.core.settings import Secret
 
-# A statement that the server does not end by itself (the roles have limits of their own) is given up after this.
-_COMMAND_TIMEOUT = 65.0  # seconds
-# SQLSTATE classes and codes that speak of the connection or the server, not of the statement.
-_UNAVAILABLE = ("08", "57P01", "57P02", "57P03", "57P05", "53300", "28", "3D000")
-_CANCELED = "57014"
+# What the driver waits beyond the limit that the server keeps: the server says more when it is the one to give up.
+_MARGIN = 5.0  # seconds
+_LOCK_TIMEOUT = 10.0  # seconds for a row that another transaction holds
+# A tenant with a tenth of all rows turns a prepared keyset page into a generic plan after five runs: 130 times slower.
+_CUSTOM_PLANS = "; SET LOCAL plan_cache_mode = force_custom_plan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +48,57 @@ class Schema:
 
 
 class Database:
-    """A pool of connections as one role. `timeout` bounds connecting and waiting for a free connection, in seconds."""
+    """A pool of connections as one role.
 
-    def __init__(self, url: Secret, *, pool_size: int = 10, timeout: float = 5.0, name: str = "jeex-api") -> None:
+    `timeout` bounds connecting and waiting for a free connection, `statement_timeout` each statement, in seconds.
+    `pooler` is "transaction" where connections go through one such as PgBouncer: then no prepared statement and no setting
+    outlives a transaction.
+    """
+
+    def __init__(
+        self,
+        url: Secret,
+        *,
+        pool_size: int = 10,
+        timeout: float = 5.0,
+        statement_timeout: float = 30.0,
+        pooler: str = "none",
+        name: str = "jeex-api",
+    ) -> None:
+        # JSON that PostgreSQL writes has times in the session's zone.
+        options = {"application_name": name, "timezone": "UTC"}
+        limits = {
+            "statement_timeout": f"{statement_timeout * 1000:.0f}",
+            "lock_timeout": f"{min(_LOCK_TIMEOUT, statement_timeout) * 1000:.0f}",
+        }
+        pooled: dict[str, Any] = {}
+        self._begin = "BEGIN"
+        if pooler == "transaction":
+            self._begin += "".join(f"; SET LOCAL {option} = {value}" for option, value in limits.items())
+            pooled = {
+                "statement_cache_size": 0,
+                "prepared_statement_cache_size": 0,
+                "prepared_statement_name_func": _unnamed,
+            }
+        else:
+            options |= limits
         self._engine = create_async_engine(
             make_url(url.reveal()).set(drivername="postgresql+asyncpg"),
+            isolation_level="AUTOCOMMIT",
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=timeout,
+            pool_reset_on_return=None,  # we roll back ourselves
             connect_args={
                 "timeout": timeout,
-                "command_timeout": _COMMAND_TIMEOUT,
-                "server_settings": {"application_name": name},
+                "command_timeout": statement_timeout + _MARGIN,
+                "server_settings": options,
+                **pooled,
             },
             hide_parameters=True,
         )
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
-        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+        self._sessions = async_sessionmaker(expire_on_commit=False, sync_session_class=tenancy.TenantSession)
 
     async def __aenter__(self) -> Self:
         return self
@@ -74,47 +113,150 @@ class Database:
         await self._engine.dispose()
 
     @asynccontextmanager
+    async def direct(self, tenant_id: uuid.UUID | None = None, *, pages: bool = False) -> AsyncIterator[asyncpg.Connection]:
+        """The driver's connection in a transaction, bound to `tenant_id`. Raises DatabaseUnavailable.
+
+        `pages` is for lists: they are planned for the tenant at hand every time.
+        """
+        begin = self._begin + (_bind(tenant_id) if tenant_id else "") + (_CUSTOM_PLANS if pages else "")
+        held = await self._begun(self._raw, begin)
+        try:
+            yield held.driver
+            await _commit(held.driver)
+        except BaseException as error:
+            await _give_up(held, error)
+            raise
+        finally:
+            await held.close()
+
+    @asynccontextmanager
     async def transaction(self, tenant_id: uuid.UUID | None = None) -> AsyncIterator[AsyncSession]:
         """A session in a transaction, bound to `tenant_id`. Raises DatabaseUnavailable."""
-        async with self._sessions() as session:
-            try:
-                await session.connection()
-            except (OSError, TimeoutError, PoolTimeout, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                raise _unavailable(error) from error
-            try:
+        held = await self._begun(self._connected, self._begin + (_bind(tenant_id) if tenant_id else ""))
+        try:
+            async with self._sessions(bind=held.connection) as session:
                 if tenant_id is not None:
-                    await bind_tenant(session, tenant_id)
+                    session.info["tenant_id"] = tenant_id
                 yield session
-                await session.commit()
-            except DBAPIError as error:
-                if error.connection_invalidated or _speaks_of_connection(error):
-                    raise _unavailable(error) from error
-                raise
+                await session.flush()
+                await _commit(held.driver)
+        except BaseException as error:
+            await _give_up(held, error)
+            raise
+        finally:
+            await held.close()
 
     async def schema(self) -> Schema:
         """The server's version and the schema's revision. Raises DatabaseUnavailable."""
-        async with self.transaction() as session:
-            version, migrated = (
-                await session.execute(
-                    text("SELECT current_setting('server_version'), to_regclass('public.alembic_version') IS NOT NULL")
-                )
-            ).one()
-            revision = await session.scalar(text("SELECT version_num FROM public.alembic_version")) if migrated else None
+        async with self.direct() as driver:
+            version, migrated = await driver.fetchrow(
+                "SELECT current_setting('server_version'), to_regclass('public.alembic_version') IS NOT NULL"
+            )
+            revision = await driver.fetchval("SELECT version_num FROM public.alembic_version") if migrated else None
         return Schema(str(version).split(" ", 1)[0], revision)
+
+    async def _raw(self) -> _Raw:
+        return _Raw(await self._engine.raw_connection())
+
+    async def _connected(self) -> _Connected:
+        connection = await self._engine.connect()
+        return _Connected(connection, (await connection.get_raw_connection()).driver_connection)
+
+    async def _begun(self, take: Callable[[], Awaitable[HeldT]], begin: str) -> HeldT:
+        """A connection from the pool in a transaction. One that turns out to be dead is replaced, once."""
+        last = False
+        while True:
+            try:
+                held = await take()
+            except LOST as error:
+                raise unavailable(error) from error
+            try:
+                await held.driver.execute(begin)
+            except BaseException as error:
+                lost = held.driver.is_closed()
+                held.driver.terminate()
+                await held.invalidate()
+                await held.close()
+                if not isinstance(error, LOST):
+                    raise
+                if last or not lost:
+                    raise unavailable(error) from error
+                last = True
+            else:
+                return held
+
+
+class _Raw:
+    """A connection from the pool, for the driver alone."""
+
+    def __init__(self, held: PoolProxiedConnection) -> None:
+        self._held = held
+        self.driver: asyncpg.Connection = held.driver_connection
+
+    async def invalidate(self) -> None:
+        self._held.invalidate()
+
+    async def close(self) -> None:
+        await greenlet_spawn(self._held.close)
+
+
+class _Connected:
+    """A connection from the pool, for SQLAlchemy."""
+
+    def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection) -> None:
+        self.connection = connection
+        self.driver = driver
+
+    async def invalidate(self) -> None:
+        await self.connection.invalidate()
+
+    async def close(self) -> None:
+        await self.connection.close()
+
+
+HeldT = TypeVar("HeldT", _Raw, _Connected)
 
 
 async def bind_tenant(session: AsyncSession, tenant_id: uuid.UUID) -> None:
     """Bind the rest of the transaction to a tenant. SET takes no parameters: the literal is rendered from a UUID."""
+    session.info["tenant_id"] = tenant_id
+    await session.execute(text(_bind(tenant_id).removeprefix("; ")))
+
+
+async def driver_of(session: AsyncSession) -> asyncpg.Connection:
+    """The driver's connection below a session, in the same transaction. Flush first what it should see."""
+    connection: asyncpg.Connection = (await (await session.connection()).get_raw_connection()).driver_connection
+    return connection
+
+
+def _bind(tenant_id: uuid.UUID) -> str:
     if not isinstance(tenant_id, uuid.UUID):
         raise TypeError("a tenant is bound by its UUID")
-    session.info["tenant_id"] = tenant_id
-    await session.execute(text(f"SET LOCAL app.tenant_id = '{tenant_id}'"))
+    return f"; SET LOCAL app.tenant_id = '{tenant_id}'"
 
 
-def violated(error: IntegrityError) -> str:
-    """The name of the constraint that refused a row, "" when it has none."""
-    cause = error.orig.__cause__ if error.orig else None
-    return str(getattr(cause, "constraint_name", None) or "")
+async def _commit(driver: asyncpg.Connection) -> None:
+    # After a statement that failed, COMMIT succeeds and rolls back. Whoever caught that error must not take it for done.
+    if await driver.execute("COMMIT") != "COMMIT":
+        raise asyncpg.InFailedSQLTransactionError("a statement of this transaction failed, and it was not ended for it")
+
+
+async def _give_up(held: _Raw | _Connected, error: BaseException) -> None:
+    """End the transaction. Raises DatabaseUnavailable where `error` speaks of the connection or the server."""
+    driver = held.driver
+    lost = driver.is_closed()
+    usable = False
+    if isinstance(error, Exception) and not lost:
+        try:
+            await driver.execute("ROLLBACK")
+            usable = True
+        except LOST:
+            lost = True
+    if not usable:  # also one whose work was cancelled: it may still be at it
+        driver.terminate()
+        await held.invalidate()
+    if isinstance(error, LOST) and (lost or is_of_server(error)):
+        raise unavailable(error) from error
 
 
 def _refuse_closed(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
@@ -123,17 +265,6 @@ def _refuse_closed(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
         raise InvalidatePoolError
 
 
-def _speaks_of_connection(error: BaseException) -> bool:
-    code = str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
-    return code.startswith(_UNAVAILABLE) or code == _CANCELED
-
-
-def _unavailable(error: BaseException) -> DatabaseUnavailable:
-    code = str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
-    if code == _CANCELED:
-        return DatabaseUnavailable("PostgreSQL took too long for a statement", code="DATABASE_TIMEOUT")
-    if isinstance(error, PoolTimeout):
-        return DatabaseUnavailable("every connection to PostgreSQL is in use", code="DATABASE_BUSY")
-    if code.startswith(("28", "3D")):
-        return DatabaseUnavailable("PostgreSQL refuses the service's credentials", code="DATABASE_REFUSED")
-    return DatabaseUnavailable("PostgreSQL cannot be reached")
+def _unnamed() -> str:
+    """A prepared statement that the next one replaces: behind a pooler, names would outlive us."""
+    return ""

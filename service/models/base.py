@@ -40,8 +40,8 @@ def index(name: str, *columns: str, serves: str, unique: bool = False, where: st
 
     Columns are named in the order of the index; `where` makes it a partial one.
     """
-    options = {"postgresql_where": text(where)} if where else {}
-    return Index(name, *columns, unique=unique, info={"serves": serves}, **options)
+    condition = text(where) if where else None
+    return Index(name, *columns, unique=unique, info={"serves": serves}, postgresql_where=condition)
 
 
 def made_by(table: str) -> ForeignKeyConstraint:

@@ -136,7 +136,9 @@ class Document(RowVersionMixin, TimestampMixin, SoftDeleteMixin, TenantMixin, Ba
         index("ix_document_tenant_id_type", "tenant_id", "type", "id", where=ACTIVE, serves="documents of a type"),
         index("ix_document_tenant_id_slug", "tenant_id", "slug", "id", where=ACTIVE, serves="documents named so, anywhere"),
         index("ix_document_tenant_id_created_by", "tenant_id", "created_by", "id", serves="documents that a user made"),
-        index("ix_document_tenant_id_deleted_at", "tenant_id", "deleted_at", "id", where=DELETED, serves="deleted documents"),
+        index(
+            "ix_document_tenant_id_deleted_at", "tenant_id", "deleted_at", "id", where=DELETED, serves="deleted documents"
+        ),
     )
 
     project_id: Mapped[uuid.UUID]

@@ -73,9 +73,13 @@ class User(RowVersionMixin, TimestampMixin, SoftDeleteMixin, TenantMixin, Base):
             serves="a user by username; list by username",
         ),
         index("ix_app_user_tenant_id_id", "tenant_id", "id", where=ACTIVE, serves="list of users, oldest or newest first"),
-        index("ix_app_user_tenant_id_role", "tenant_id", "role", "id", where=ACTIVE, serves="users of a role; the last owner"),
+        index(
+            "ix_app_user_tenant_id_role", "tenant_id", "role", "id", where=ACTIVE, serves="users of a role; the last owner"
+        ),
         index("ix_app_user_tenant_id_display_name", "tenant_id", "display_name", "id", where=ACTIVE, serves="list by name"),
-        index("ix_app_user_tenant_id_updated_at", "tenant_id", "updated_at", "id", where=ACTIVE, serves="last changed first"),
+        index(
+            "ix_app_user_tenant_id_updated_at", "tenant_id", "updated_at", "id", where=ACTIVE, serves="last changed first"
+        ),
         index("ix_app_user_tenant_id_deleted_at", "tenant_id", "deleted_at", "id", where=DELETED, serves="deleted users"),
     )
 
@@ -101,7 +105,9 @@ class ApiKey(TenantMixin, Base):
         CheckConstraint("octet_length(secret_hash) = 32", name="secret_hash"),
         CheckConstraint("name = btrim(name) AND length(name) BETWEEN 1 AND 200", name="name"),
         CheckConstraint("expires_at > created_at", name="expires_at"),
-        index("ix_api_key_tenant_id_user_id", "tenant_id", "user_id", serves="keys of a user, and the cascade with that user"),
+        index(
+            "ix_api_key_tenant_id_user_id", "tenant_id", "user_id", serves="keys of a user, and the cascade with that user"
+        ),
         index("ix_api_key_tenant_id_id", "tenant_id", "id", where="revoked_at IS NULL", serves="keys that still hold"),
         index(
             "ix_api_key_tenant_id_expires_at",

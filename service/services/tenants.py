@@ -11,7 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.adapters import tenants
-from service.adapters.database import bind_tenant, violated
+from service.adapters.database import bind_tenant
+from service.adapters.failures import violated
 from service.core.errors import Conflict, InvalidInput, NotFound
 from service.core.settings import Secret
 from service.models import ApiKey, Tenant, User
