@@ -7,14 +7,14 @@ whoever sends requests here stops; then the port closes, requests under way fini
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from types import FrameType
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.api.protocol import Protocol
 
 GRACE = 10  # seconds that requests under way may take once the port is closed
 KEEP_ALIVE = 65  # seconds; longer than the 60 of common proxies, so that they close first
@@ -25,26 +25,6 @@ class Draining:
 
     def __init__(self) -> None:
         self.started = False
-
-
-class _Protocol(HttpToolsProtocol):
-    """What is no HTTP at all never reaches the application: it gets its problem here."""
-
-    def send_400_response(self, msg: str) -> None:
-        body = json.dumps(
-            {
-                "type": "urn:jeex:problem:malformed-request",
-                "title": "Bad Request",
-                "status": 400,
-                "detail": msg,
-                "code": "MALFORMED_REQUEST",
-            }
-        ).encode()
-        self.transport.write(
-            b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\n"
-            b"x-content-type-options: nosniff\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
-        )
-        self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -69,7 +49,7 @@ def serve(app: ASGIApp, *, host: str, port: int, draining: Draining, drain: floa
     """Serve until told to end. 0, or 1 when it could not start (the log says why)."""
     options: dict[str, Any] = {
         "loop": "uvloop",
-        "http": _Protocol,
+        "http": Protocol,
         "ws": "none",
         "log_config": None,  # our own, see core/logs.py
         "access_log": False,
