@@ -1,4 +1,7 @@
-"""What one request may take: so many bytes, so much time; and how many requests a caller may make. Pure ASGI."""
+"""What one request may take: so many bytes, so much time; and how many requests a caller may make. Pure ASGI.
+
+BodyLimit stands outside of Deadline: what it lets a refused client say to the end is no longer part of the request.
+"""
 
 from __future__ import annotations
 
@@ -174,6 +177,10 @@ class RateLimiter:
         self._keys = keys
         self._clock = clock
         self._paid: OrderedDict[uuid.UUID | str, int] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many keys are held."""
+        return len(self._paid)
 
     def hit(self, key: uuid.UUID | str) -> None:
         """Count one. Raises TooManyRequests, which is not counted."""
