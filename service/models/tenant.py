@@ -70,7 +70,7 @@ class User(RowVersionMixin, TimestampMixin, SoftDeleteMixin, TenantMixin, Base):
             "username",
             unique=True,
             where=ACTIVE,
-            serves="a user by username; list by username",
+            serves="a user by username",
         ),
         index("ix_app_user_tenant_id_id", "tenant_id", "id", where=ACTIVE, serves="list of users, oldest or newest first"),
         index(
