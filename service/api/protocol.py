@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import http
 import json
+from itertools import chain
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 10.0  # for the head of a request, once there is no other to be served
 STALL_SECONDS = 30.0  # for a client that does not read what it asked for
-HEAD_LIMIT = 32 * 1024  # bytes: request line, names and values
+HEAD_LIMIT = 32 * 1024  # bytes: names and values
 URL_LIMIT = 8 * 1024
 FIELD_LIMIT = 100
 
@@ -45,30 +46,23 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         served, was_head = self.cycle, self._in_head()
         held = len(served.body) if served is not None else 0
-        self._unserved += len(data)
         super().data_received(data)
-        cycle = self.cycle
+        cycle, growing = self.cycle, was_head and self._in_head()
         if cycle is None or cycle.response_complete:
             # Also the rest of a body that nobody reads: uvicorn's own timer stops at its first byte.
             if self._patience is None:
                 self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
-            growing = was_head and self._in_head()
         else:
             self._calm()
-            growing = cycle is served and cycle.more_body and len(cycle.body) == held
-        if not growing:
-            self._unserved = 0
-        elif self._unserved > HEAD_LIMIT:
-            self._refuse(431, "HEADERS_TOO_LARGE", f"the headers are longer than {HEAD_LIMIT} bytes")
+            growing = growing or (cycle is served and cycle.more_body and len(cycle.body) == held)
+        self._unserved = self._unserved + len(data) if growing else 0
+        if self._unserved > HEAD_LIMIT:
+            self._refuse(*self._excess())
 
     def on_headers_complete(self) -> None:
-        if len(self.url) > URL_LIMIT:
-            self._refusal = 414, "URL_TOO_LONG", f"the URL is longer than {URL_LIMIT} bytes"
-        elif len(self.headers) > FIELD_LIMIT:
-            self._refusal = 431, "HEADERS_TOO_LARGE", f"there are more than {FIELD_LIMIT} headers"
-        # What was received may hold a body as well, so only then is it worth counting.
-        elif self._unserved > HEAD_LIMIT and sum(len(name) + len(value) for name, value in self.headers) > HEAD_LIMIT:
-            self._refusal = 431, "HEADERS_TOO_LARGE", f"the headers are longer than {HEAD_LIMIT} bytes"
+        size = sum(map(len, chain.from_iterable(self.headers)))
+        if len(self.url) > URL_LIMIT or len(self.headers) > FIELD_LIMIT or size > HEAD_LIMIT:
+            self._refusal = self._excess()
         # The parser skips such a body and would take it for the next request.
         elif self.parser.should_upgrade() and any(
             name in (b"content-length", b"transfer-encoding") for name, _ in self.headers
@@ -102,6 +96,11 @@ class Protocol(HttpToolsProtocol):
         # uvicorn adds the method when the head is complete.
         return self.scope is None or "method" not in self.scope
 
+    def _excess(self) -> tuple[int, str, str]:
+        if self.scope is not None and len(self.url) > URL_LIMIT:
+            return 414, "URL_TOO_LONG", f"the URL is longer than {URL_LIMIT} bytes"
+        return 431, "HEADERS_TOO_LARGE", f"the headers are more than {FIELD_LIMIT}, or longer than {HEAD_LIMIT} bytes"
+
     def _calm(self) -> None:
         if self._patience is not None:
             self._patience.cancel()
@@ -114,13 +113,19 @@ class Protocol(HttpToolsProtocol):
             self._refuse(408, "HEADERS_TIMEOUT", f"the headers did not arrive within {HEAD_SECONDS:g} s")
 
     def _refuse(self, status: int, code: str, detail: str) -> None:
-        if self.transport.is_closing():
-            return
-        answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-        # Amid another answer, or as a second one to the same request, it would be taken for something else.
-        if not (answering or self.pipeline):
-            self.transport.write(_problem(status, code, detail))
-        self.transport.close()
+        if not self.transport.is_closing():
+            if self._answerable():
+                self.transport.write(_problem(status, code, detail))
+            self.transport.close()
+
+    def _answerable(self) -> bool:
+        """Whether an answer would be taken for one to what is refused, and for nothing else."""
+        cycle = self.cycle
+        if cycle is None:
+            return True
+        if cycle.response_complete:
+            return not cycle.more_body  # else what is refused has been answered
+        return cycle.more_body and not cycle.response_started and not self.pipeline  # else it follows what is being served
 
 
 def _problem(status: int, code: str, detail: str) -> bytes:

@@ -27,6 +27,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         (GET + b"a: " + b"b" * 33_000 + b"\r\n", (431, "HEADERS_TOO_LARGE")),
         (b"GET /%b HTTP/1.1\r\n%b" % (b"a" * 8192, HOST), (414, "URL_TOO_LONG")),
         (b"GET /where?%b HTTP/1.1\r\n%b" % (b"a" * 102_400, HOST), (414, "URL_TOO_LONG")),
+        (b"\r\n" * 50_000, (431, "HEADERS_TOO_LARGE")),
         (b"GET /where\xff HTTP/1.1\r\n" + HOST, (400, "MALFORMED_REQUEST")),
         (GET + b"a: \0\r\n", (400, "MALFORMED_REQUEST")),
         (GET + b"a : b\r\n", (400, "MALFORMED_REQUEST")),
@@ -47,6 +48,30 @@ def test_a_head_may_come_in_pieces_up_to_the_limit(port: int) -> None:
         for _ in range(2):
             one.send(GET, b"a: ", *[b"b" * 8_000] * 3, b"\r\n", *[b"c: d\r\n"] * 98, b"\r\n", pause=0.001)
             assert one.answer()[:2] == (200, WHERE)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"), [(b"GET /" + b"a" * 60_000, "URL_TOO_LONG"), (GET + b"a: " + b"b" * 60_000, "HEADERS_TOO_LARGE")]
+)
+def test_what_never_ends_is_not_waited_for(port: int, line: bytes, code: str) -> None:
+    with connected(port) as one:
+        one.send(*[line[at : at + 3000] for at in range(0, len(line), 3000)], pause=0.001)
+        assert one.problem()[1:] == (code, "close")
+
+
+@pytest.mark.parametrize("following", [b"garbage\r\n\r\n", GET + b"a: " + b"b" * 400_000])
+def test_what_follows_a_request_under_way_is_no_reason_to_answer_it(port: int, following: bytes) -> None:
+    with connected(port) as one:
+        one.send(GET.replace(b"where", b"slow") + b"\r\n", following, pause=0.05)
+        assert one.closed()
+
+
+def test_what_was_answered_is_not_answered_again(port: int) -> None:
+    with connected(port) as one:
+        one.send(POST.replace(b"/json", b"/unread") + CHUNKED + chunk(5))
+        assert one.answer()[0] == 200
+        one.send(b"garbage\r\n")
+        assert one.closed()
 
 
 @pytest.mark.parametrize("trailer", [b"a: b\r\n" * 20_000, b"a: " + b"b" * 100_000 + b"\r\n"])
