@@ -6,6 +6,7 @@ say "not now", are tried again for as long as `patience` allows; what is wrong w
 
 from __future__ import annotations
 
+import base64
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -105,6 +106,36 @@ class Vault:
     def create_key(self, name: str, kind: str) -> None:
         """Make a transit key, which cannot be exported; nothing happens when it exists."""
         self._call(lambda: self._client.secrets.transit.create_key(name, key_type=kind, mount_point=TRANSIT))
+
+    def public_keys(self, name: str) -> Mapping[int, str]:
+        """The public keys of a transit key in PEM, by version; those that are retired are not among them."""
+        answer = self._call(
+            lambda: self._permitted(lambda: self._client.secrets.transit.read_key(name, mount_point=TRANSIT))
+        )
+        return {int(version): str(key["public_key"]) for version, key in answer["data"]["keys"].items()}
+
+    def sign(self, name: str, version: int, message: bytes) -> bytes:
+        """A signature by that version of a transit key, over the SHA-256 of `message`: r and s, as JWTs have it."""
+        answer = self._call(
+            lambda: self._permitted(
+                lambda: self._client.secrets.transit.sign_data(
+                    name,
+                    hash_input=base64.b64encode(message).decode(),
+                    key_version=str(version),
+                    hash_algorithm="sha2-256",
+                    marshaling_algorithm="jws",
+                    mount_point=TRANSIT,
+                )
+            )
+        )
+        text = str(answer["data"]["signature"]).rpartition(":")[2]
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+    def _permitted(self, request: Callable[[], Result]) -> Result:
+        try:
+            return request()
+        except (Forbidden, InvalidPath) as error:
+            raise VaultUnavailable("Vault does not let us do that, or has no such key", code="VAULT_FORBIDDEN") from error
 
     def version(self) -> str:
         """The server's version, without signing in and without retries. Raises VaultUnavailable, also when it is sealed."""

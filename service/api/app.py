@@ -14,13 +14,18 @@ from starlette.types import ASGIApp
 from service.api import problems
 from service.api.dependencies import Parts
 from service.api.edge import Edge
-from service.api.routes import docs, health, system, whoami
+from service.api.hosts import TrustedHost
+from service.api.limits import BodyLimit, Deadline
+from service.api.routes import docs, documents, health, keys, projects, system, tenants, tokens, users, whoami
+from service.core.settings import Settings
 
-_EXPOSED = ("X-Request-ID", "traceparent", "ETag", "Location", "Retry-After")
+_EXPOSED = ("X-Request-ID", "traceparent", "ETag", "Location", "Retry-After", "Idempotent-Replayed")
+# Looked through in this order for every request: what is asked most comes first.
+_ROUTES = (projects, documents, users, keys, whoami, tokens, tenants, system, health, docs)
 _ALLOWED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID", "traceparent")
 
 
-def create_app(parts: Parts, *, cors_origins: tuple[str, ...] = (), close: Callable[[], Awaitable[None]]) -> ASGIApp:
+def create_app(parts: Parts, settings: Settings, *, close: Callable[[], Awaitable[None]]) -> ASGIApp:
     """The whole HTTP surface. `close` is called when the server ends."""
 
     @asynccontextmanager
@@ -41,17 +46,18 @@ def create_app(parts: Parts, *, cors_origins: tuple[str, ...] = (), close: Calla
     )
     app.state.parts = parts
     problems.install(app)
-    for module in (health, system, whoami, docs):
+    for module in _ROUTES:
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=docs.STATIC))
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
 
-    # From the inside out. The boundary is inside of Starlette's own, which would answer with plain text; CORS is outside,
-    # so that a browser may read even a 500.
+    # From the inside out. The boundary is inside of Starlette's own, which would answer with plain text; CORS is outside of
+    # whatever refuses, so that a browser may read even a 500.
     app.add_middleware(problems.Boundary)
+    limited = Deadline(BodyLimit(app, settings.body_limit), settings.request_timeout)
     shared = problems.Cors(
-        app,
-        allow_origins=cors_origins,
+        TrustedHost(limited, settings.allowed_hosts),
+        allow_origins=settings.cors_origins,
         allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
         allow_headers=_ALLOWED,
         expose_headers=_EXPOSED,

@@ -1,21 +1,41 @@
-"""What endpoints ask for."""
+"""What endpoints ask for: the application's parts, who calls, and a transaction of that caller's tenant.
+
+`Reading`, `Listing`, `Writing` and `Managing` are a transaction bound to the tenant that the credential proves, for callers
+who have the role. Nothing else in a request, no header, path, query or body, says which tenant it is about.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import uuid
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
+import asyncpg
 import structlog
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.openapi.models import HTTPBearer as BearerModel
+from fastapi.routing import APIRoute
+from fastapi.security.base import SecurityBase
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import Response
 
-from service.adapters.database import Database
+from service.adapters.database import Database, driver_of
 from service.api.edge import request_info
+from service.api.limits import RateLimiter
 from service.api.server import Draining
-from service.core.errors import Unauthenticated
+from service.core.errors import Forbidden, Unauthenticated
+from service.core.settings import Secret
 from service.services import authentication
-from service.services.authentication import Principal
+from service.services.authentication import Claim, Principal, Recent
+from service.services.passwords import Passwords
 from service.services.system import Report
+from service.services.tokens import Tokens
+
+_WORK = "jeex.work"
+_CREDENTIAL = ("credential", "An API key (`jx_...`) or a token of POST /api/v1/tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +43,13 @@ class Parts:
     """What the application is put together from; made in service/commands/api.py, reached through `app.state.parts`."""
 
     database: Database
+    administration: Database | None  # as jeex_admin; None where this installation has no such URL
+    tokens: Tokens
+    passwords: Passwords
+    recent: Recent  # whose token was compared with the database a moment ago
+    limiter: RateLimiter  # requests of a tenant
+    attempts: RateLimiter  # to sign in, of an address
+    admin_key: Secret
     report: Report
     draining: Draining
     head: str  # revision of the schema that this code needs
@@ -35,24 +62,172 @@ def parts(request: Request) -> Parts:
     return found
 
 
-_bearer = HTTPBearer(auto_error=False, scheme_name="API key", description="`Authorization: Bearer jx_...`")
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One request's transaction and whose it is."""
+
+    caller: Principal
+    driver: asyncpg.Connection
 
 
-async def caller(
-    request: Request,
-    parts: Annotated[Parts, Depends(parts)],
-    credential: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Principal:
-    """Who calls, proved by an API key. Nothing else in a request can say so. Raises Unauthenticated, Forbidden."""
-    if credential is None:
-        raise Unauthenticated("this needs an API key", hint="send it as: Authorization: Bearer jx_...")
-    claim = authentication.parse(credential.credentials)
-    async with parts.database.transaction(claim.tenant_id) as session:
-        principal = await authentication.authenticate(session, claim)
-    request_info(request.scope).tenant = principal.tenant_slug
-    structlog.contextvars.bind_contextvars(tenant=principal.tenant_slug)
-    return principal
+@dataclass(frozen=True, slots=True)
+class SessionWork:
+    """The same, through SQLAlchemy."""
+
+    caller: Principal
+    session: AsyncSession
 
 
+class _Bearer(SecurityBase):
+    """A credential in the Authorization header, as the OpenAPI document knows it."""
+
+    def __init__(self, name: str, description: str) -> None:
+        self.model = BearerModel(description=description)
+        self.scheme_name = name
+
+
+class Bound(_Bearer):
+    """A transaction bound to the caller's tenant, for callers with `role`. `Route` opens it; this hands it on."""
+
+    def __init__(self, role: str, *, pages: bool = False, through_orm: bool = False) -> None:
+        super().__init__(*_CREDENTIAL)
+        self.role = role
+        self.pages = pages
+        self.through_orm = through_orm
+
+    async def __call__(self, request: Request) -> Work | SessionWork:
+        found: Work | SessionWork = request.scope[_WORK]
+        return found
+
+
+class Route(APIRoute):
+    """A route whose endpoint works in a transaction, where it asks for one.
+
+    It is committed before the answer is sent, for an answer that says "done" must be about what is done; and rolled back
+    when the endpoint raises. A dependency with `yield` could do that as well, at three times the price of BEGIN and COMMIT.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, inside of the transaction."""
+        inner = self._without_asking(super().get_route_handler())
+        asked = [one.call for one in self.dependant.dependencies if isinstance(one.call, Bound)]
+        if not asked:
+            return inner
+        bound = asked[0]
+
+        async def through_driver(request: Request) -> Response:
+            parts: Parts = request.app.state.parts
+            who = await presented(request, parts)
+            async with parts.database.direct(who.tenant_id, pages=bound.pages) as driver:
+                caller = await proved(request, parts, who, driver)
+                caller.require(bound.role)
+                request.scope[_WORK] = Work(caller, driver)
+                return await inner(request)
+
+        async def through_session(request: Request) -> Response:
+            parts: Parts = request.app.state.parts
+            who = await presented(request, parts)
+            async with parts.database.transaction(who.tenant_id) as session:
+                caller = await proved(request, parts, who, await driver_of(session))
+                caller.require(bound.role)
+                request.scope[_WORK] = SessionWork(caller, session)
+                return await inner(request)
+
+        return through_session if bound.through_orm else through_driver
+
+    def _without_asking(
+        self, solved: Callable[[Request], Coroutine[Any, Any, Response]]
+    ) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The same for an endpoint that takes the request, its transaction and ids of the path: nothing is left to find out.
+
+        What FastAPI solves for every request anew costs as much as the query. Anything else, and ids that are none, are its.
+        """
+        needs, endpoint = self.dependant, self.endpoint
+        ids = [one.name for one in needs.path_params]
+        others = (*needs.query_params, *needs.header_params, *needs.cookie_params, *needs.body_params)
+        plain = {"request": needs.request_param_name, "work": next((one.name for one in needs.dependencies), None)}
+        is_id = all(one.field_info.annotation is uuid.UUID for one in needs.path_params)
+        if others or not is_id or len(needs.dependencies) != 1 or any(name != value for name, value in plain.items()):
+            return solved
+
+        async def handler(request: Request) -> Response:
+            try:
+                values = {name: uuid.UUID(request.path_params[name]) for name in ids}
+            except ValueError:
+                return await solved(request)
+            response: Response = await endpoint(request=request, work=request.scope[_WORK], **values)
+            return response
+
+        return handler
+
+
+class _Caller(_Bearer):
+    """Who calls, without a transaction."""
+
+    async def __call__(self, request: Request) -> Principal:
+        found: Parts = request.app.state.parts
+        who = await presented(request, found)
+        async with found.database.direct(who.tenant_id) as driver:
+            return await proved(request, found, who, driver)
+
+
+class _Operator(_Bearer):
+    """Whoever has this installation's administration key: sees every tenant, and of a tenant's rows none."""
+
+    def __init__(self) -> None:
+        super().__init__("administration", "The installation's administration key (JEEX_ADMIN_KEY)")
+
+    async def __call__(self, request: Request) -> Database:
+        found: Parts = request.app.state.parts
+        text = _credential(request)
+        if found.administration is None or not found.admin_key:
+            raise Forbidden(
+                "the administration of tenants over HTTP is off",
+                code="ADMINISTRATION_OFF",
+                hint="set ADMIN_KEY and DATABASE_ADMIN_URL, or use jeex tenant",
+            )
+        # Digests, so that the comparison takes as long whatever is sent.
+        given, right = (hashlib.sha256(one.encode()).digest() for one in (text, found.admin_key.reveal()))
+        if not hmac.compare_digest(given, right):
+            raise Unauthenticated("this is not the administration key")
+        return found.administration
+
+
+async def presented(request: Request, parts: Parts) -> Principal | Claim:
+    """What the request's credential says: proved for a token, a claim for an API key. Raises Unauthenticated."""
+    text = _credential(request)
+    if text.startswith("jx_"):
+        return authentication.parse(text)
+    token = await parts.tokens.verify(text)
+    parts.limiter.hit(token.tenant_id)
+    return Principal(token.tenant_id, token.tenant_slug, token.user_id, token.role)
+
+
+async def proved(request: Request, parts: Parts, who: Principal | Claim, driver: asyncpg.Connection) -> Principal:
+    """The caller, in a transaction bound to the tenant that was presented. Raises Unauthenticated, Forbidden."""
+    if isinstance(who, Claim):
+        who = await authentication.by_key(driver, who)
+        parts.limiter.hit(who.tenant_id)
+    elif not parts.recent.knows(who):
+        await authentication.still(driver, who)
+        parts.recent.add(who)
+    request_info(request.scope).tenant = who.tenant_slug
+    structlog.contextvars.bind_contextvars(tenant=who.tenant_slug)
+    return who
+
+
+def _credential(request: Request) -> str:
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not text.strip():
+        raise Unauthenticated("this needs a credential", hint="send it as: Authorization: Bearer jx_...")
+    return text.strip()
+
+
+Reading = Annotated[Work, Depends(Bound("viewer"))]
+Listing = Annotated[Work, Depends(Bound("viewer", pages=True))]
+Writing = Annotated[Work, Depends(Bound("member"))]
+Managing = Annotated[Work, Depends(Bound("admin"))]
+Session = Annotated[SessionWork, Depends(Bound("viewer", through_orm=True))]
+Caller = Annotated[Principal, Depends(_Caller(*_CREDENTIAL))]  # for what takes long: it holds no connection
+Operator = Annotated[Database, Depends(_Operator())]
 PartsOf = Annotated[Parts, Depends(parts)]
-Caller = Annotated[Principal, Depends(caller)]

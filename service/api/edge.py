@@ -28,6 +28,7 @@ SECURITY_HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
+    "vary": "Origin",  # CORS answers each of them differently
 }
 
 
@@ -109,4 +110,5 @@ def _identify(headers: Iterable[tuple[bytes, bytes]]) -> RequestInfo:
             # The standard's rules: ff is no version, 00 has nothing more, and zeros are no id.
             if version != b"ff" and not (version == b"00" and found[5]) and trace.strip(b"0") and parent.strip(b"0"):
                 trace_id, flags = trace.decode(), given.decode()
-    return RequestInfo(request_id or secrets.token_hex(16), trace_id or secrets.token_hex(16), secrets.token_hex(8), flags)
+    fresh = secrets.token_hex(40)  # once: it asks the kernel
+    return RequestInfo(request_id or fresh[:32], trace_id or fresh[32:64], fresh[64:], flags)

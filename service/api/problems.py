@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import orjson
 import structlog
@@ -26,7 +25,10 @@ from service.core.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
+    PreconditionFailed,
+    PreconditionRequired,
     ServiceError,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
 )
@@ -38,6 +40,9 @@ _STATUS: tuple[tuple[type[ServiceError], int], ...] = (
     (Forbidden, 403),
     (NotFound, 404),
     (Conflict, 409),
+    (PreconditionFailed, 412),
+    (PreconditionRequired, 428),
+    (TooManyRequests, 429),
     (Unavailable, 503),
 )
 _RETRY_AFTER = "1"  # seconds
@@ -54,17 +59,6 @@ class Problem(BaseModel):
     code: str = Field(examples=["NOT_FOUND"], description="Stable, meant for programs")
     request_id: str = Field(description="The same as in the X-Request-ID header and in the logs")
     errors: list[dict[str, str]] | None = Field(None, description="What is wrong where, as JSON pointers into the request")
-
-
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """`responses` of a route for the OpenAPI document."""
-    return {
-        status: {
-            "description": http.HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for status in statuses
-    }
 
 
 def problem(
@@ -107,6 +101,8 @@ async def _service_error(request: Request, error: Exception) -> Response:
     headers = {}
     if status == 401:
         headers["www-authenticate"] = "Bearer"
+    if isinstance(error, TooManyRequests):
+        headers["retry-after"] = str(error.retry_after)
     if status == 503:
         headers["retry-after"] = _RETRY_AFTER
         structlog.get_logger().warning("http.unavailable", code=error.code, reason=error.message)
@@ -169,17 +165,22 @@ class Cors(CORSMiddleware):
     """Starlette's CORS, except that a refused preflight is a problem like any other."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "OPTIONS":
-            headers = dict(scope["headers"])
-            if b"origin" in headers and b"access-control-request-method" in headers:
-                answer = self.preflight_response(Request(scope).headers)
-                if answer.status_code >= 400:
-                    kept = {
-                        name: value
-                        for name, value in answer.headers.items()
-                        if name == "vary" or name.startswith("access-control-")
-                    }
-                    answer = problem(scope, 400, bytes(answer.body).decode(), code="CORS_REFUSED", headers=kept)
-                await answer(scope, receive, send)
-                return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        names = [name for name, _ in scope["headers"]]
+        if b"origin" not in names:  # not a browser's; Edge says that answers differ by Origin
+            await self.app(scope, receive, send)
+            return
+        if scope["method"] == "OPTIONS" and b"access-control-request-method" in names:
+            answer = self.preflight_response(Request(scope).headers)
+            if answer.status_code >= 400:
+                kept = {
+                    name: value
+                    for name, value in answer.headers.items()
+                    if name == "vary" or name.startswith("access-control-")
+                }
+                answer = problem(scope, 400, bytes(answer.body).decode(), code="CORS_REFUSED", headers=kept)
+            await answer(scope, receive, send)
+            return
         await super().__call__(scope, receive, send)

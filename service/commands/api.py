@@ -10,31 +10,46 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from migrations import revisions
 from service.adapters.database import Database
+from service.adapters.signing import TransitSigner
 from service.api.app import create_app
 from service.api.dependencies import Parts
+from service.api.limits import RateLimiter
 from service.api.server import Draining, serve
 from service.core import logs, settings
-from service.core.settings import Settings
+from service.core.settings import Secret, Settings
+from service.services.authentication import Recent
+from service.services.passwords import Passwords
 from service.services.system import Probe, Report, Seen
+from service.services.tokens import Tokens
 
 if TYPE_CHECKING:
     from service.adapters.cache import Cache
     from service.adapters.vault import Vault
 
 Client = TypeVar("Client")
+ADMINISTRATION = 3  # connections
+ATTEMPTS = 10  # to sign in, a minute and address
+SIGNING_PATIENCE = 1.0  # seconds
 
 
 def run(environ: Mapping[str, str]) -> int:
     """0 when it was told to end, 1 when it could not start. Raises SettingsError."""
     found = settings.load(environ, required=("DATABASE_URL",))
     logs.configure(found.log_level, "api")
-    draining = Draining()
-    database = Database(found.database_url, pool_size=found.database_pool_size, timeout=found.database_timeout)
-    cache, vault = late_cache(found), late_vault(found)
+    database = pool(found, found.database_url, found.database_pool_size)
+    administration = pool(found, found.database_admin_url, ADMINISTRATION) if found.database_admin_url else None
+    cache, vault, signing = late_cache(found), late_vault(found), late_vault(found, patience=SIGNING_PATIENCE)
     parts = Parts(
         database=database,
+        administration=administration,
+        tokens=Tokens(TransitSigner(signing.get, found.vault_role_id, found.vault_secret_id)),
+        passwords=Passwords(),
+        recent=Recent(),
+        limiter=RateLimiter(found.rate_limit),
+        attempts=RateLimiter(ATTEMPTS),
+        admin_key=found.admin_key,
         report=Report(probes(database, cache, vault, found)),
-        draining=draining,
+        draining=Draining(),
         head=revisions.head(),
         version=version("jeex"),
     )
@@ -42,12 +57,26 @@ def run(environ: Mapping[str, str]) -> int:
     async def close() -> None:
         if cache.made is not None:
             await cache.made.close()
-        if vault.made is not None:
-            vault.made.close()
+        for one in (vault, signing):
+            if one.made is not None:
+                one.made.close()
         await database.close()
+        if administration is not None:
+            await administration.close()
 
-    app = create_app(parts, cors_origins=found.cors_origins, close=close)
-    return serve(app, host=found.api_host, port=found.api_port, draining=draining, drain=found.drain_seconds)
+    app = create_app(parts, found, close=close)
+    return serve(app, host=found.api_host, port=found.api_port, draining=parts.draining, drain=found.drain_seconds)
+
+
+def pool(found: Settings, url: Secret, size: int) -> Database:
+    """A pool of connections as the role of `url`; none is made before it is asked for."""
+    return Database(
+        url,
+        pool_size=size,
+        timeout=found.database_timeout,
+        statement_timeout=found.database_statement_timeout,
+        pooler=found.database_pooler,
+    )
 
 
 class Late(Generic[Client]):
@@ -77,13 +106,13 @@ def late_cache(found: Settings) -> Late[Cache]:
     return Late(make)
 
 
-def late_vault(found: Settings) -> Late[Vault]:
-    """Vault, for the status report: short of patience, for it is asked again soon."""
+def late_vault(found: Settings, *, patience: float = 0.0) -> Late[Vault]:
+    """Vault: without patience for the status report, for it is asked again soon; with a little to sign."""
 
     def make() -> Vault:
         from service.adapters.vault import Vault
 
-        return Vault(found.vault_addr, timeout=0.5, patience=0)
+        return Vault(found.vault_addr, timeout=0.5, patience=patience)
 
     return Late(make)
 

@@ -12,6 +12,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -74,12 +75,23 @@ def configure(level: str, process: str) -> None:
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Blank secrets, however deep they sit."""
-    return {name: _HIDDEN if _SECRET_FIELD.search(name) else _clean(value) for name, value in event.items()}
+    return {
+        name: _HIDDEN if _is_secret(name) else redact_text(value) if type(value) is str else _clean(value)
+        for name, value in event.items()
+    }
 
 
 def redact_text(text: str) -> str:
     """`text` without what looks like a credential."""
+    # One of these is in whatever _SECRET_TEXT finds. Nearly always there is none, and this is ten times as fast.
+    if not ("jx_" in text or "://" in text or "earer " in text or "s." in text):
+        return text
     return _SECRET_TEXT.sub(lambda found: f"{found[found.lastgroup or 0]}{_HIDDEN}", text)
+
+
+@lru_cache(1024)
+def _is_secret(name: str) -> bool:
+    return _SECRET_FIELD.search(name) is not None
 
 
 def _clean(value: Any) -> Any:
@@ -87,7 +99,7 @@ def _clean(value: Any) -> Any:
         case str():
             return redact_text(value)
         case Mapping():
-            return {str(name): _HIDDEN if _SECRET_FIELD.search(str(name)) else _clean(one) for name, one in value.items()}
+            return {str(name): _HIDDEN if _is_secret(str(name)) else _clean(one) for name, one in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_clean(one) for one in value]
         case bool() | int() | float() | None:

@@ -60,7 +60,7 @@ class Settings:
     admin_key: Secret = Secret()  # opens the administration of tenants over HTTP; without it there is none
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")  # what a request's Host may say; "*" for anything
-    body_limit: int = 2 * 1024 * 1024  # bytes of a request's body
+    body_limit: int = 8 * 1024 * 1024  # bytes of a request's body: a document of every allowed length, however it is escaped
     request_timeout: float = 30.0  # for one request, its body included
     rate_limit: int = 6000  # requests a minute of one tenant to one process; 0 for no limit
     log_level: str = "info"
@@ -95,7 +95,7 @@ def load(environ: Mapping[str, str], *, required: Collection[str] = ()) -> Setti
         admin_key=reader.long_secret("ADMIN_KEY", 32),
         cors_origins=reader.origins("CORS_ORIGINS"),
         allowed_hosts=reader.hosts("ALLOWED_HOSTS") or ("127.0.0.1", "localhost"),
-        body_limit=int(reader.number("BODY_LIMIT", 2 * 1024 * 1024, 1024, 2**30, whole=True)),
+        body_limit=int(reader.number("BODY_LIMIT", 8 * 1024 * 1024, 1024, 2**30, whole=True)),
         request_timeout=reader.number("REQUEST_TIMEOUT", 30, 0.1, 3600),
         rate_limit=int(reader.number("RATE_LIMIT", 6000, 0, 10**9, whole=True)),
         log_level=reader.one_of("LOG_LEVEL", LOG_LEVELS, "info"),

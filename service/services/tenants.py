@@ -7,12 +7,15 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
+import asyncpg
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.adapters import tenants
 from service.adapters.database import bind_tenant
 from service.adapters.failures import violated
+from service.adapters.kinds import TENANT
+from service.adapters.repository import Repository, Statements
 from service.core.errors import Conflict, InvalidInput, NotFound
 from service.core.settings import Secret
 from service.models import ApiKey, Tenant, User
@@ -80,6 +83,14 @@ class TenantDetail:
     keys: tuple[KeyView, ...]
 
 
+_STATEMENTS = Statements(TENANT)
+
+
+def rows(driver: asyncpg.Connection) -> Repository:
+    """Every tenant, over a connection of the administration's role."""
+    return Repository(_STATEMENTS, driver, None)
+
+
 async def create(session: AsyncSession, *, slug: str, admin_email: str, name: str | None = None) -> NewTenant:
     """A tenant, its first user (role owner) and an API key of that user. `name` is the slug in words by default.
 
@@ -112,14 +123,20 @@ async def list_all(session: AsyncSession) -> list[TenantView]:
     return [_tenant(one) for one in await tenants.everyone(session)]
 
 
-async def show(session: AsyncSession, slug: str) -> TenantDetail:
-    """One tenant with its users and keys. Raises NotFound (code TENANT_UNKNOWN)."""
+async def enter(session: AsyncSession, slug: str) -> TenantView:
+    """The tenant of that slug; the rest of the transaction is bound to it. Raises NotFound (code TENANT_UNKNOWN)."""
     tenant = await tenants.by_slug(session, slug)
     if tenant is None:
         raise NotFound(f"there is no tenant named {slug}", code="TENANT_UNKNOWN")
     await bind_tenant(session, tenant.id)
+    return _tenant(tenant)
+
+
+async def show(session: AsyncSession, slug: str) -> TenantDetail:
+    """One tenant with its users and keys. Raises NotFound (code TENANT_UNKNOWN)."""
+    tenant = await enter(session, slug)
     return TenantDetail(
-        _tenant(tenant),
+        tenant,
         tuple(_user(one) for one in await tenants.users(session, tenant.id)),
         tuple(_key(one) for one in await tenants.keys(session, tenant.id)),
     )

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from service.api.contract import problems
 from service.api.dependencies import PartsOf
-from service.api.problems import documented, problem
+from service.api.problems import problem
 from service.core.errors import DatabaseUnavailable
 
 router = APIRouter(tags=["health"])
@@ -34,7 +35,7 @@ async def health() -> Health:
     return Health()
 
 
-@router.get("/ready", summary="Should it be sent requests?", response_model=Ready, responses=documented(503))
+@router.get("/ready", summary="Should it be sent requests?", response_model=Ready, responses=problems(400, 503))
 async def ready(request: Request, parts: PartsOf) -> Ready | Response:
     """PostgreSQL answers, its schema is the one this code needs, and the process is not about to end."""
     missing: dict[str, str] = {}

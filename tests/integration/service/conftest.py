@@ -15,11 +15,13 @@ from service.adapters.database import Database
 from service.core.settings import Secret
 from service.services import tenants
 from service.services.tenants import NewTenant
+from tests.integration.service.client import Client, House
 from tests.integration.service.machine import free_port
 from tests.integration.service.processes import Service
 from tests.integration.service.servers import OpenBao, Postgres, Valkey
 
 _TEMPLATE = "migrated"
+ADMIN_KEY = "the-administration-key-of-these-tests-alone"
 
 
 @pytest.fixture(scope="session")
@@ -93,18 +95,24 @@ def openbao(tmp_path: Path, postgres: Postgres) -> Iterator[OpenBao]:
 @pytest.fixture
 def api(postgres: Postgres, database: str, tmp_path: Path) -> Iterator[Service]:
     """A running API over a database of its own, without Redis and Vault."""
-    yield from _serving(postgres.url("app", database), tmp_path)
+    yield from _serving(postgres, database, tmp_path)
 
 
 @pytest.fixture(scope="session")
 def shared_api(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One API for every test that leaves nothing behind."""
     name = postgres.copy("shared", _TEMPLATE)
-    yield from _serving(postgres.url("app", name), tmp_path_factory.mktemp("api"))
+    yield from _serving(postgres, name, tmp_path_factory.mktemp("api"))
 
 
-def _serving(database_url: str, folder: Path) -> Iterator[Service]:
-    settings = {"DATABASE_URL": database_url, "API_PORT": str(free_port()), "CORS_ORIGINS": "http://127.0.0.1:5200"}
+def _serving(postgres: Postgres, database: str, folder: Path) -> Iterator[Service]:
+    settings = {
+        "DATABASE_URL": postgres.url("app", database),
+        "DATABASE_ADMIN_URL": postgres.url("admin", database),
+        "ADMIN_KEY": ADMIN_KEY,
+        "API_PORT": str(free_port()),
+        "CORS_ORIGINS": "http://127.0.0.1:5200",
+    }
     one = Service("api", settings, folder / "api.log")
     one.start()
     try:
@@ -127,3 +135,17 @@ def make_tenant(admin_url: str, slug: str = "acme") -> NewTenant:
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     """`asyncio.run`, with a name that reads well in tests."""
     return asyncio.run(work)
+
+
+@pytest.fixture
+def house(shared_api: Service, postgres: Postgres) -> House:
+    """A tenant of one test's own, on the API that the others use too."""
+    made = make_tenant(postgres.url("admin", "shared"), f"house-{next(_numbers)}")
+    return House(made, Client(shared_api, made.key.reveal()))
+
+
+@pytest.fixture
+def other(shared_api: Service, postgres: Postgres) -> House:
+    """Another tenant on the same API."""
+    made = make_tenant(postgres.url("admin", "shared"), f"other-{next(_numbers)}")
+    return House(made, Client(shared_api, made.key.reveal()))

@@ -65,7 +65,7 @@ def test_a_key_ends_with_what_it_stands_for(postgres: Postgres, database: str, a
     for number, (change, expected) in enumerate(
         (
             ("UPDATE api_key SET revoked_at = now() WHERE tenant_id", 401),
-            ("UPDATE api_key SET expires_at = now() - interval '1 second' WHERE tenant_id", 401),
+            ("UPDATE api_key SET created_at = '2001-01-01', expires_at = '2001-01-02' WHERE tenant_id", 401),
             ("UPDATE app_user SET deleted_at = now() WHERE tenant_id", 401),
             ("UPDATE tenant SET deleted_at = now() WHERE id", 401),
             ("UPDATE tenant SET status = 'suspended' WHERE id", 403),

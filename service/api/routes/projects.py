@@ -1,0 +1,70 @@
+"""Projects of the caller's tenant."""
+
+from __future__ import annotations
+
+import uuid
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from service.adapters.kinds import PROJECT
+from service.api.answers import IdempotencyKey, created, gone, once, shown
+from service.api.contract import CHANGED, CONDITIONAL, CREATED, DELETED, LISTED, PURGED, READ, RESTORED
+from service.api.dependencies import Listing, Managing, Reading, Route, Writing
+from service.api.paging import PageOf, Projects, asked, page_response
+from service.api.preconditions import IfMatch, wanted
+from service.api.schemas import Project, ProjectChange, ProjectNew
+from service.services import projects
+
+router = APIRouter(prefix="/api/v1/projects", tags=["projects"], route_class=Route)
+
+
+@router.get("", summary="List projects", response_model=PageOf[Project], responses=LISTED)
+async def list_(work: Listing, query: Projects) -> Response:
+    """The tenant's projects, a page at a time."""
+    return page_response(await projects.rows(work.driver, work.caller).page(asked(PROJECT, query)), query)
+
+
+@router.post("", summary="Create a project", status_code=201, response_model=Project, responses=CREATED)
+async def create(request: Request, work: Writing, body: ProjectNew, idempotency_key: IdempotencyKey = None) -> Response:
+    """Needs the role member. The slug is free again once a project is deleted."""
+
+    async def make() -> Response:
+        return created(request, await projects.create(work.driver, work.caller, body.model_dump()))
+
+    return await once(request, work, idempotency_key, body, make)
+
+
+@router.get("/{project_id}", summary="Read a project", response_model=Project, responses=READ, openapi_extra=CONDITIONAL)
+async def read(request: Request, work: Reading, project_id: uuid.UUID) -> Response:
+    """One project, with its version as ETag."""
+    return shown(request, await projects.rows(work.driver, work.caller).get(project_id))
+
+
+@router.patch("/{project_id}", summary="Change a project", response_model=Project, responses=CHANGED)
+async def change(
+    request: Request, work: Writing, project_id: uuid.UUID, body: ProjectChange, if_match: IfMatch = None
+) -> Response:
+    """Needs the role member, and the version that the change is meant for."""
+    values = body.model_dump(exclude_unset=True)
+    return shown(request, await projects.update(work.driver, work.caller, project_id, wanted(if_match), values))
+
+
+@router.delete("/{project_id}", summary="Delete a project", status_code=204, responses=DELETED)
+async def delete(work: Writing, project_id: uuid.UUID, if_match: IfMatch = None) -> Response:
+    """Needs the role member. Its documents go with it; all of that can be restored until it is purged."""
+    await projects.delete(work.driver, work.caller, project_id, wanted(if_match, required=False))
+    return gone()
+
+
+@router.post("/{project_id}/restore", summary="Restore a project", response_model=Project, responses=RESTORED)
+async def restore(request: Request, work: Writing, project_id: uuid.UUID) -> Response:
+    """Needs the role member. The documents that were deleted with it come back as well."""
+    return shown(request, await projects.restore(work.driver, work.caller, project_id))
+
+
+@router.post("/{project_id}/purge", summary="Purge a deleted project", status_code=204, responses=PURGED)
+async def purge(work: Managing, project_id: uuid.UUID) -> Response:
+    """Needs the role admin. The project and its documents are gone for good."""
+    await projects.purge(work.driver, work.caller, project_id)
+    return gone()
