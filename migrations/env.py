@@ -10,6 +10,7 @@ import os
 from alembic import context
 from sqlalchemy.engine import Connection
 
+from migrations import runner
 from service.core import settings
 from service.models import Base
 
@@ -29,14 +30,18 @@ def migrate(connection: Connection) -> None:
 
 async def by_hand() -> None:
     """The same, with a connection of our own."""
-    from migrations import runner
-
     found = settings.load(os.environ, required=("DATABASE_OWNER_URL",))
     await runner.locked(found.database_owner_url.reveal(), migrate)
 
 
 if context.is_offline_mode():
-    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, transaction_per_migration=True)
+    context.configure(
+        dialect_name="postgresql",
+        dialect_opts={"paramstyle": "named"},  # of the others, some double each %
+        target_metadata=Base.metadata,
+        transaction_per_migration=True,
+    )
+    context.execute(runner.PATIENCE)
     with context.begin_transaction():
         context.run_migrations()
 elif (given := context.config.attributes.get("connection")) is not None:

@@ -30,6 +30,7 @@ __all__ = ["Revision", "Status", "UpgradeResult", "downgrade", "head", "history"
 CONNECT_TIMEOUT = 5.0  # seconds
 # How long a statement of a migration waits for a table that requests use. Behind it every new request would queue.
 LOCK_TIMEOUT = 5.0  # seconds
+PATIENCE = f"SET lock_timeout = '{LOCK_TIMEOUT:g}s'"
 # How long to wait for another process that is migrating.
 WAIT = 120.0  # seconds
 
@@ -160,7 +161,12 @@ async def _with_engine(owner_url: str, work: Callable[[Connection], None]) -> No
         poolclass=NullPool,
         connect_args={
             "timeout": CONNECT_TIMEOUT,
-            "server_settings": {"application_name": "jeex-migrate", "lock_timeout": f"{LOCK_TIMEOUT * 1000:.0f}"},
+            "server_settings": {
+                "application_name": "jeex-migrate",
+                "lock_timeout": f"{LOCK_TIMEOUT * 1000:.0f}",
+                # When this process is killed, a statement that waits must not go on without it: the next would meet it.
+                "client_connection_check_interval": "1000",
+            },
         },
     )
     try:
@@ -170,7 +176,7 @@ async def _with_engine(owner_url: str, work: Callable[[Connection], None]) -> No
         cause = error.orig.__cause__ if error.orig else None
         if isinstance(cause, asyncpg.LockNotAvailableError):
             raise MigrationFailed(
-                f"a table was in use for {LOCK_TIMEOUT:g} s; nothing of that revision was changed",
+                f"a table was in use for {LOCK_TIMEOUT:g} s; the revision was not finished",
                 code="MIGRATION_LOCK_TIMEOUT",
                 hint="try again; end long transactions if it stays so",
             ) from error

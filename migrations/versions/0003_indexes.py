@@ -2,6 +2,8 @@
 
 Revises: 0002
 Create Date: 2026-11-24 14:05:00+00:00
+
+CONCURRENTLY, and so outside of a transaction: nobody's writes wait. Interrupted, the revision goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -10,6 +12,11 @@ from alembic import context, op
 
 revision = "0003"
 down_revision = "0002"
+
+# CONCURRENTLY waits for every transaction that is under way, a backup's too. Nobody waits for it meanwhile, so it may take
+# longer than the runner lets statements wait that lock others out.
+_PATIENCE = "SET lock_timeout = '10min'"
+_AS_BEFORE = "RESET lock_timeout"
 
 # name, "UNIQUE " or "", table, columns, condition
 _INDEXES = (
@@ -110,26 +117,28 @@ _SERVES = (
 
 
 def upgrade() -> None:
-    """Without holding up writes: CONCURRENTLY, and so outside of a transaction. Interrupted, it goes on where it stopped."""
+    """Indexes one by one, then what each is for."""
     with op.get_context().autocommit_block():
+        op.execute(_PATIENCE)
         for name, unique, table, columns, condition in _INDEXES:
             _drop_invalid(name)
             where = f" WHERE {condition}" if condition else ""
             op.execute(f"CREATE {unique}INDEX CONCURRENTLY IF NOT EXISTS {name} ON {table} ({columns}){where}")
+        op.execute(_AS_BEFORE)
     for name, serves in _SERVES:
         quoted = serves.replace("'", "''")
         op.execute(f"COMMENT ON INDEX {name} IS '{quoted}'")
 
 
 def downgrade() -> None:
-    """The indexes go, and the remarks on those that stay."""
-    made = {name for name, *_ in _INDEXES}
+    """The remarks go, and the indexes."""
     for name, _ in _SERVES:
-        if name not in made:
-            op.execute(f"COMMENT ON INDEX {name} IS NULL")
+        op.execute(f"COMMENT ON INDEX {name} IS NULL")
     with op.get_context().autocommit_block():
-        for name in made:
+        op.execute(_PATIENCE)
+        for name, *_ in reversed(_INDEXES):
             op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+        op.execute(_AS_BEFORE)
 
 
 def _drop_invalid(name: str) -> None:

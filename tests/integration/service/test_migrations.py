@@ -13,7 +13,6 @@ from alembic.script import ScriptDirectory
 
 from migrations import revisions, runner
 from service.core.errors import DatabaseUnavailable, MigrationFailed
-from tests.integration.service.conftest import make_tenant
 from tests.integration.service.machine import free_port
 from tests.integration.service.processes import Service
 from tests.integration.service.servers import ROOT, Postgres
@@ -36,24 +35,6 @@ def test_status_says_what_is_pending(postgres: Postgres, empty_database: str) ->
     runner.upgrade(url, ALL[0])
     found = runner.status(url)
     assert (found.current, found.head, [one.id for one in found.pending]) == (ALL[0], ALL[-1], ALL[1:])
-
-
-def test_every_revision_goes_up_and_down_over_rows(postgres: Postgres, empty_database: str) -> None:
-    url = postgres.url("owner", empty_database)
-    for step, revision in enumerate(ALL):
-        runner.upgrade(url, revision)
-        if step == 0:
-            make_tenant(postgres.url("admin", empty_database))
-        if step:
-            runner.downgrade(url, ALL[step - 1])
-            runner.upgrade(url, revision)
-    runner.downgrade(url, "base")
-    left = postgres.sql(
-        "SELECT string_agg(relname, ',') FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'",
-        database=empty_database,
-    )
-    assert left == "alembic_version"
-    assert runner.upgrade(url).after == ALL[-1]
 
 
 def test_many_at_once_migrate_once(postgres: Postgres, empty_database: str, tmp_path: Path) -> None:
