@@ -1,8 +1,23 @@
-"""The tables. Importing this package knows them all, which is what migrations and tests compare against."""
+"""The tables. Importing this package knows them all, which is what migrations and tests compare against.
 
+`Base.metadata.create_all` makes the whole schema, with row security, grants and comments: security.py and comments.py.
+"""
+
+from service.models import comments, security
 from service.models.base import Base, TenantMixin
 from service.models.idempotency import IdempotentRequest
 from service.models.project import Document, Project
 from service.models.tenant import ApiKey, Tenant, User
 
-__all__ = ["ApiKey", "Base", "Document", "IdempotentRequest", "Project", "Tenant", "TenantMixin", "User"]
+__all__ = [
+    "ApiKey",
+    "Base",
+    "Document",
+    "IdempotentRequest",
+    "Project",
+    "Tenant",
+    "TenantMixin",
+    "User",
+    "comments",
+    "security",
+]

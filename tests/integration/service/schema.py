@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
-from tests.integration.service.servers import PASSWORDS, PG_BIN, Postgres
+from tests.integration.service.servers import PG_BIN, SUPERUSER, Postgres
 
 
 def dump(postgres: Postgres, database: str) -> list[str]:
@@ -16,10 +16,10 @@ def dump(postgres: Postgres, database: str) -> list[str]:
     made = subprocess.run(
         [
             str(PG_BIN / "pg_dump"),
-            *("--schema-only", "--exclude-table=alembic_version", "--schema=public"),
-            *("-h", "127.0.0.1", "-p", str(postgres.port), "-U", "jeex_owner", database),
+            *("--schema-only", "--exclude-table=alembic_version"),
+            *("-h", "127.0.0.1", "-p", str(postgres.port), "-U", "postgres", database),
         ],
-        env={"PATH": os.defpath, "PGPASSWORD": PASSWORDS["owner"]},
+        env={"PATH": os.defpath, "PGPASSWORD": SUPERUSER},
         capture_output=True,
         text=True,
         check=False,

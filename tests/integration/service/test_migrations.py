@@ -1,4 +1,4 @@
-"""Migrations: up, down and up again, once for all who try, and the same tables as the models."""
+"""Migrations: up, down and up again, once for all who try. Over rows is test_stairway.py, against models test_parity.py."""
 
 from __future__ import annotations
 
@@ -74,53 +74,6 @@ async def main():
         await asyncio.sleep(60)
 asyncio.run(main())
 """
-
-
-def test_models_and_migrations_make_the_same_schema(postgres: Postgres, database: str, empty_database: str) -> None:
-    """Compared as the catalogue tells it: autogenerate sees neither CHECKs nor predicates nor policies."""
-    made = subprocess.run(
-        [sys.executable, "-W", "error", "-c", CREATE_ALL, postgres.url("owner", empty_database)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert made.returncode == 0, made.stderr
-    assert dump(postgres, empty_database) == dump(postgres, database)
-
-
-CREATE_ALL = """
-import asyncio, sys
-from sqlalchemy.ext.asyncio import create_async_engine
-from service.models import Base
-async def main():
-    engine = create_async_engine(sys.argv[1].replace("postgresql:", "postgresql+asyncpg:"))
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    await engine.dispose()
-asyncio.run(main())
-"""
-
-
-def dump(postgres: Postgres, database: str) -> list[str]:
-    """Columns, constraints and indexes of every table, whatever their order."""
-    return postgres.sql(
-        """
-        SELECT * FROM (
-          SELECT format('%s.%s %s %s %s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-                        a.attgenerated, pg_get_expr(d.adbin, d.adrelid))
-            FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-            LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-           WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND c.relname <> 'alembic_version'
-          UNION ALL
-          SELECT format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint
-           WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'
-          UNION ALL
-          SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'
-        ) AS found(x) ORDER BY x
-        """,
-        database=database,
-    ).splitlines()
 
 
 def test_alembic_reads_the_same_history(database: str) -> None:
