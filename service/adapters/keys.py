@@ -40,20 +40,20 @@ async def lock_holder(session: AsyncSession, tenant_id: uuid.UUID, user_id: uuid
 async def holders(session: AsyncSession, tenant_id: uuid.UUID, ids: Collection[uuid.UUID]) -> Sequence[Holder]:
     """Those users, the deleted ones too."""
     query = _holders(tenant_id).where(User.id.in_(ids))
-    return [Holder(*row.tuple()) for row in await session.execute(query)]
+    return [Holder(row.id, row.email, row.deleted) for row in await session.execute(query)]
 
 
 async def owners(session: AsyncSession, tenant_id: uuid.UUID) -> Sequence[Holder]:
     """The owners of a tenant, oldest first."""
     query = _holders(tenant_id).where(User.role == "owner", User.deleted_at.is_(None)).order_by(User.id)
-    return [Holder(*row.tuple()) for row in await session.execute(query)]
+    return [Holder(row.id, row.email, row.deleted) for row in await session.execute(query)]
 
 
 async def by_email(session: AsyncSession, tenant_id: uuid.UUID, email: str) -> Holder | None:
     """The user of an address, whatever its case, unless deleted."""
     query = _holders(tenant_id).where(User.email_norm == func.lower(email), User.deleted_at.is_(None))
     found = (await session.execute(query)).one_or_none()
-    return Holder(*found.tuple()) if found else None
+    return Holder(found.id, found.email, found.deleted) if found else None
 
 
 async def page(
@@ -105,4 +105,4 @@ async def revoke(session: AsyncSession, tenant_id: uuid.UUID, key_id: uuid.UUID,
 
 
 def _holders(tenant_id: uuid.UUID) -> Select[uuid.UUID, str, bool]:
-    return select(User.id, User.email, User.deleted_at.is_not(None)).where(User.tenant_id == tenant_id)
+    return select(User.id, User.email, User.deleted_at.is_not(None).label("deleted")).where(User.tenant_id == tenant_id)

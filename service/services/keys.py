@@ -21,7 +21,19 @@ from service.models import ApiKey
 from service.services import authentication
 from service.services.tenants import KeyView, valid_email, valid_name
 
-__all__ = ["Holder", "KeyView", "NewKey", "create", "holder", "holders", "list_keys", "matching", "owners", "revoke"]
+__all__ = [
+    "Holder",
+    "KeyView",
+    "NewKey",
+    "create",
+    "holder",
+    "holders",
+    "id_range",
+    "list_keys",
+    "matching",
+    "owners",
+    "revoke",
+]
 
 # An id begins with its time in milliseconds: eight digits are a minute, fewer would name whatever there happens to be.
 _PREFIX = re.compile(r"[0-9a-f]{8,32}")
@@ -89,12 +101,17 @@ async def revoke(
 
 
 async def matching(session: AsyncSession, *, tenant_id: uuid.UUID, prefix: str, limit: int = 10) -> list[KeyView]:
-    """Keys whose ids begin with `prefix`, oldest first, the revoked ones too. Raises InvalidInput (field key_id)."""
+    """Keys whose ids begin with `prefix`, oldest first, the revoked ones too. Raises InvalidInput (code KEY_ID_INVALID)."""
+    first, last = id_range(prefix)
+    return [_view(one) for one in await keys.between(session, tenant_id, first, last, limit)]
+
+
+def id_range(prefix: str) -> tuple[uuid.UUID, uuid.UUID]:
+    """The first and the last id that begin with those hexadecimal digits. Raises InvalidInput (code KEY_ID_INVALID)."""
     digits = prefix.strip().lower().replace("-", "")
     if not _PREFIX.fullmatch(digits):
-        raise InvalidInput("this is neither a key's id nor the first 8 or more digits of one", field="key_id")
-    first, last = uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
-    return [_view(one) for one in await keys.between(session, tenant_id, first, last, limit)]
+        raise InvalidInput("this is no id of a key, nor its first 8 or more digits", field="key_id", code="KEY_ID_INVALID")
+    return uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
 
 
 async def holder(session: AsyncSession, *, tenant_id: uuid.UUID, email: str) -> Holder:
