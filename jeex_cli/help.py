@@ -42,7 +42,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
         "Work with it",
         (
             Command("db", "db", "migrate, status, history, shell", "jeex db migrate"),
-            Command("tenant", "tenant", "create, list, show", "jeex tenant list"),
+            Command("tenant", "tenant", "create, list, show; key create, list, revoke", "jeex tenant list"),
         ),
     ),
     (

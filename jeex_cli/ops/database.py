@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from jeex_cli import state
@@ -19,7 +20,11 @@ from jeex_cli.runtimes.programs.postgres import binaries
 from jeex_cli.session import Session
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from migrations.runner import Revision, Status, UpgradeResult
+
+T = TypeVar("T")
 
 # The roles that `jeex db shell` can be: the service whose environment has its URL, and the variable.
 ROLES = {
@@ -27,6 +32,9 @@ ROLES = {
     "admin": ("api", "DATABASE_ADMIN_URL"),
     "owner": ("migrate", "DATABASE_OWNER_URL"),
 }
+
+# Where to look next, by the service's codes: it does not know that there is a jeex.
+_HINTS = {"TENANT_UNKNOWN": "jeex tenant list"}
 
 
 def migrate(session: Session) -> UpgradeResult:
@@ -83,11 +91,28 @@ def url(session: Session, role: str) -> str:
     return session.stack.host_environment(service)[variable]
 
 
+def in_transaction(
+    session: Session, work: Callable[[AsyncSession], Awaitable[T]], hints: Mapping[str, str] | None = None
+) -> T:
+    """What `work` answers, in a transaction of the role that administers tenants; committed when it ends well."""
+    from service.adapters.database import Database
+    from service.core.settings import Secret
+
+    async def run() -> T:
+        secret = Secret(url(session, "admin"))
+        async with Database(secret, pool_size=1, name="jeex-cli") as pool, pool.transaction() as transaction:
+            return await work(transaction)
+
+    with translated(hints):
+        return asyncio.run(run())
+
+
 @contextmanager
-def translated() -> Iterator[None]:
-    """The service's errors as jeex's: the edge between the two."""
+def translated(hints: Mapping[str, str] | None = None) -> Iterator[None]:
+    """The service's errors as jeex's: the edge between the two. `hints` are next commands by code."""
     from service.core.errors import DatabaseUnavailable, InvalidInput, ServiceError
 
+    further = {**_HINTS, **(hints or {})}
     try:
         yield
     except DatabaseUnavailable as error:
@@ -95,9 +120,9 @@ def translated() -> Iterator[None]:
     except InvalidInput as error:
         from jeex_cli.errors import UsageError
 
-        raise UsageError(error.message, code=error.code, hint=error.hint) from error
+        raise UsageError(error.message, code=error.code, hint=error.hint or further.get(error.code, "")) from error
     except ServiceError as error:
-        raise JeexError(error.message, code=error.code, hint=error.hint) from error
+        raise JeexError(error.message, code=error.code, hint=error.hint or further.get(error.code, "")) from error
 
 
 def _psql(session: Session) -> Path:

@@ -8,10 +8,11 @@ import re
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from jeex_cli.errors import UsageError
+from jeex_cli.ops import timespan
 from jeex_cli.session import Session
 
 _CHUNK = 65_536
@@ -20,8 +21,6 @@ _POLL = 0.1  # seconds between looks at files that are followed
 # How each server begins its lines. Structured lines carry their time in a field.
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?)(?:Z| UTC|\+00:00)?\b")
 _VALKEY = re.compile(r"\d+:[A-Z] (\d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3})")
-_AGO = re.compile(r"(\d+)\s*([smhd])")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,14 +55,12 @@ def follow(session: Session, names: Collection[str], *, tail: int, since: float 
 
 def moment(text: str) -> float:
     """`10m`, `2h`, `2026-11-24`, `2026-11-24T06:00:00Z` as seconds since the epoch. Raises UsageError."""
-    ago = _AGO.fullmatch(text.strip())
-    if ago:
-        return (datetime.now(UTC) - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])).timestamp()
+    ago = timespan.parse(text)
     try:
-        given = datetime.fromisoformat(text.strip())
-    except ValueError:
+        given = datetime.fromisoformat(text.strip()) if ago is None else datetime.now(UTC) - ago
+        return given.timestamp()
+    except (ValueError, OverflowError):
         raise UsageError(f"{text!r} is no time", hint="for example --since 10m, or --since 2026-11-24T06:00:00Z") from None
-    return given.timestamp()
 
 
 @dataclass(slots=True)

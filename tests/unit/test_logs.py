@@ -91,3 +91,9 @@ def test_a_moment_that_is_none_is_refused_with_examples() -> None:
 
 def test_ten_minutes_ago_is_ten_minutes_ago() -> None:
     assert abs(time.time() - 600 - logs.moment("10m")) < 5
+
+
+@pytest.mark.parametrize("text", ["999999999d", "0001-01-01"])
+def test_a_time_before_all_calendars_is_no_time(text: str) -> None:
+    with pytest.raises(UsageError, match="is no time"):
+        logs.moment(text)
