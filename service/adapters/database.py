@@ -13,6 +13,7 @@ the connection becomes DatabaseUnavailable (failures.py).
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -34,6 +35,7 @@ from service.core.settings import Secret
 
 # What the driver waits beyond the limit that the server keeps: the server says more when it is the one to give up.
 _MARGIN = 5.0  # seconds
+_ROLLBACK = 2.0  # seconds for a transaction to end
 _LOCK_TIMEOUT = 10.0  # seconds for a row that another transaction holds
 # A tenant with a tenth of all rows turns a prepared keyset page into a generic plan after five runs: 130 times slower.
 _CUSTOM_PLANS = "; SET LOCAL plan_cache_mode = force_custom_plan"
@@ -246,13 +248,16 @@ async def _give_up(held: _Raw | _Connected, error: BaseException) -> None:
     driver = held.driver
     lost = driver.is_closed()
     usable = False
-    if isinstance(error, Exception) and not lost:
+    if not lost:
         try:
-            await driver.execute("ROLLBACK")
+            # Also for work that was cancelled: it waits until the driver has told PostgreSQL to stop what it is doing. A
+            # connection that is just closed leaves its statement running there.
+            async with asyncio.timeout(_ROLLBACK):
+                await driver.execute("ROLLBACK")
             usable = True
         except LOST:
             lost = True
-    if not usable:  # also one whose work was cancelled: it may still be at it
+    if not usable:
         driver.terminate()
         await held.invalidate()
     if isinstance(error, LOST) and (lost or is_of_server(error)):

@@ -7,6 +7,8 @@ from pathlib import Path
 from fastapi import APIRouter
 from starlette.responses import FileResponse, RedirectResponse
 
+from service.api.dependencies import Route
+
 STATIC = Path(__file__).parents[1] / "static"
 # Swagger UI sets styles from script; everything else comes from here.
 _POLICY = (
@@ -14,7 +16,7 @@ _POLICY = (
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=Route)
 
 
 @router.get("/")

@@ -9,11 +9,11 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from service.api.contract import problems
-from service.api.dependencies import PartsOf
+from service.api.dependencies import PartsOf, Route
 from service.api.problems import problem
 from service.core.errors import DatabaseUnavailable
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=Route)
 
 
 class Health(BaseModel):

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from service.api.dependencies import PartsOf
+from service.api.dependencies import PartsOf, Route
 from service.services import system
 
-router = APIRouter(prefix="/api/v1/system", tags=["system"])
+router = APIRouter(prefix="/api/v1/system", tags=["system"], route_class=Route)
 
 
 class SystemStatus(BaseModel):

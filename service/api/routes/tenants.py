@@ -12,13 +12,13 @@ from starlette.responses import Response
 from service.adapters.kinds import TENANT
 from service.api.answers import created, gone, shown
 from service.api.contract import CHANGED, CONDITIONAL, CREATED, DELETED, LISTED, PURGED, READ, RESTORED
-from service.api.dependencies import Operator
+from service.api.dependencies import Operator, Route
 from service.api.paging import PageOf, Tenants, asked, page_response
 from service.api.preconditions import IfMatch, wanted
 from service.api.schemas import Tenant, TenantChange, TenantMade, TenantNew
 from service.services import tenants
 
-router = APIRouter(prefix="/api/v1/tenants", tags=["tenants"])
+router = APIRouter(prefix="/api/v1/tenants", tags=["tenants"], route_class=Route)
 
 
 @router.get("", summary="List tenants", response_model=PageOf[Tenant], responses=LISTED)

@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 from service.api.contract import problems
-from service.api.dependencies import Caller, Parts, PartsOf
+from service.api.dependencies import Caller, Parts, PartsOf, Route
 from service.api.schemas import Body, Email, Password, TenantSlug
 from service.core.errors import Forbidden
 from service.services.authentication import Principal
 from service.services.sign_in import by_password
 
-router = APIRouter(tags=["identity"])
+router = APIRouter(tags=["identity"], route_class=Route)
 
 
 class Credentials(Body):
