@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from service.services.keys import Holder
-    from service.services.tenants import KeyView
+    from service.adapters.keys import Holder
+    from service.services.keys import KeyView
 
 T = TypeVar("T")
 
-_PAGE = 200
 _NAMED = 5  # how many of several possible ones an error names
 
 
@@ -53,13 +52,7 @@ def list_all(session: Session, slug: str, *, include_revoked: bool) -> list[dict
     from service.services import keys
 
     async def work(one: AsyncSession, tenant_id: UUID) -> list[dict[str, Any]]:
-        found: list[KeyView] = []
-        more = True
-        while more:
-            after = found[-1].id if found else None
-            page = await keys.list_keys(one, tenant_id=tenant_id, include_revoked=include_revoked, after=after, limit=_PAGE)
-            found += page
-            more = len(page) == _PAGE
+        found = await keys.list_keys(one, tenant_id=tenant_id, include_revoked=include_revoked, limit=None)
         return await _described(one, tenant_id, found)
 
     return _in_tenant(session, slug, work)

@@ -63,7 +63,7 @@ async def page(
     user_id: uuid.UUID | None,
     include_revoked: bool,
     after: uuid.UUID | None,
-    limit: int,
+    limit: int | None,
 ) -> Sequence[ApiKey]:
     """Keys behind the id `after`, oldest first; of one user or of all."""
     query = select(ApiKey).where(ApiKey.tenant_id == tenant_id).order_by(ApiKey.id).limit(limit)

@@ -1,4 +1,4 @@
-"""Queries about tenants, their users and keys. Each says its tenant, although row security would see to it."""
+"""Queries about tenants and their users. Each says its tenant, although row security would see to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from service.models import ApiKey, Tenant, User
+from service.models import Tenant, User
 
 
 async def everyone(session: AsyncSession) -> Sequence[Tenant]:
@@ -26,8 +26,3 @@ async def users(session: AsyncSession, tenant_id: uuid.UUID) -> Sequence[User]:
     """The users of a tenant, oldest first, unless deleted."""
     query = select(User).where(User.tenant_id == tenant_id, User.deleted_at.is_(None)).order_by(User.id)
     return (await session.scalars(query)).all()
-
-
-async def keys(session: AsyncSession, tenant_id: uuid.UUID) -> Sequence[ApiKey]:
-    """The API keys of a tenant, oldest first, the revoked ones too."""
-    return (await session.scalars(select(ApiKey).where(ApiKey.tenant_id == tenant_id).order_by(ApiKey.id))).all()

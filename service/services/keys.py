@@ -19,24 +19,23 @@ from service.core.errors import InvalidInput, NotFound
 from service.core.settings import Secret
 from service.models import ApiKey
 from service.services import authentication
-from service.services.tenants import KeyView, valid_email, valid_name
-
-__all__ = [
-    "Holder",
-    "KeyView",
-    "NewKey",
-    "create",
-    "holder",
-    "holders",
-    "id_range",
-    "list_keys",
-    "matching",
-    "owners",
-    "revoke",
-]
+from service.services.naming import valid_email, valid_name
 
 # An id begins with its time in milliseconds: eight digits are a minute, fewer would name whatever there happens to be.
 _PREFIX = re.compile(r"[0-9a-f]{8,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """An API key, without what makes it one."""
+
+    id: uuid.UUID
+    user_id: uuid.UUID
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +79,9 @@ async def list_keys(
     user_id: uuid.UUID | None = None,
     include_revoked: bool = False,
     after: uuid.UUID | None = None,
-    limit: int = 50,
+    limit: int | None = 50,
 ) -> list[KeyView]:
-    """Up to `limit` keys behind the id `after`, oldest first; of one user or of the whole tenant."""
+    """Up to `limit` keys (None: all) behind the id `after`, oldest first; of one user or of the whole tenant."""
     found = await keys.page(session, tenant_id, user_id=user_id, include_revoked=include_revoked, after=after, limit=limit)
     return [_view(one) for one in found]
 

@@ -4,64 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from service.adapters.database import Database
-from service.core.errors import DatabaseUnavailable, InvalidInput, NotFound, Unauthenticated
+from service.adapters.keys import Holder
+from service.core.errors import DatabaseUnavailable, InvalidInput, NotFound
 from service.core.settings import Secret
-from service.services import authentication, keys, tenants
-from service.services.keys import KeyView, NewKey
-from service.services.tenants import NewTenant
+from service.services import keys, tenants
+from service.services.keys import KeyView
 from tests.integration.service.conftest import make_tenant, run
+from tests.integration.service.doors import Door, accepts, add_user, delete_user
 from tests.integration.service.servers import Postgres
 
-T = TypeVar("T")
 HOUR = timedelta(hours=1)
-
-
-@dataclass(frozen=True)
-class Door:
-    """A tenant, reached as one role."""
-
-    url: str
-    made: NewTenant
-
-    @property
-    def tenant_id(self) -> uuid.UUID:
-        return self.made.tenant.id
-
-    @property
-    def user_id(self) -> uuid.UUID:
-        return self.made.owner.id
-
-    def do(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        """`work` in a transaction of its own."""
-
-        async def inside() -> T:
-            async with Database(Secret(self.url)) as database, database.transaction(self.tenant_id) as session:
-                return await work(session)
-
-        found: T = run(inside())
-        return found
-
-    def create(self, name: str = "ci", *, expires_at: datetime | None = None, user_id: uuid.UUID | None = None) -> NewKey:
-        who = user_id or self.user_id
-        return self.do(lambda one: keys.create(one, tenant_id=self.tenant_id, user_id=who, name=name, expires_at=expires_at))
-
-    def list(self, **asked: Any) -> list[KeyView]:
-        return self.do(lambda one: keys.list_keys(one, tenant_id=self.tenant_id, **asked))
-
-    def revoke(self, key_id: uuid.UUID, user_id: uuid.UUID | None = None) -> KeyView:
-        return self.do(lambda one: keys.revoke(one, tenant_id=self.tenant_id, key_id=key_id, user_id=user_id))
-
-    def matching(self, prefix: str, limit: int = 10) -> list[KeyView]:
-        return self.do(lambda one: keys.matching(one, tenant_id=self.tenant_id, prefix=prefix, limit=limit))
 
 
 @pytest.fixture(params=["admin", "app"])
@@ -79,34 +36,6 @@ def neighbour(door: Door, postgres: Postgres, database: str) -> Door:
 def bob(door: Door, postgres: Postgres, database: str) -> uuid.UUID:
     """A second user of the tenant."""
     return add_user(door, postgres, database, "Bob@acme.example")
-
-
-def add_user(door: Door, postgres: Postgres, database: str, email: str, role: str = "member") -> uuid.UUID:
-    bound = f"SET app.tenant_id = '{door.tenant_id}'; "
-    return uuid.UUID(
-        postgres.sql(
-            f"{bound} INSERT INTO app_user (tenant_id, email, display_name, role) "  # noqa: S608 - the tests' own text
-            f"VALUES ('{door.tenant_id}', '{email}', 'someone', '{role}') RETURNING id",
-            user="jeex_admin",
-            database=database,
-        )
-    )
-
-
-def accepts(postgres: Postgres, database: str, key: Secret) -> bool:
-    """Whether the API would take that key."""
-
-    async def work() -> bool:
-        claim = authentication.parse(key.reveal())
-        async with Database(Secret(postgres.url("app", database))) as pool, pool.direct(claim.tenant_id) as driver:
-            try:
-                await authentication.by_key(driver, claim)
-            except Unauthenticated:
-                return False
-            return True
-
-    found: bool = run(work())
-    return found
 
 
 def test_a_key_is_made_shown_once_and_accepted(door: Door, postgres: Postgres, database: str) -> None:
@@ -155,11 +84,7 @@ def test_the_last_day_of_the_calendar_is_one(door: Door) -> None:
 def test_a_key_is_of_a_user_who_is_there(
     door: Door, neighbour: Door, bob: uuid.UUID, postgres: Postgres, database: str
 ) -> None:
-    postgres.sql(
-        f"SET app.tenant_id = '{door.tenant_id}'; UPDATE app_user SET deleted_at = now() WHERE id = '{bob}'",  # noqa: S608
-        user="jeex_admin",
-        database=database,
-    )
+    delete_user(door, postgres, database, bob)
     for nobody in (uuid.uuid4(), neighbour.user_id, bob):
         with pytest.raises(NotFound) as caught:
             door.create(user_id=nobody)
@@ -262,7 +187,7 @@ def test_the_first_digits_of_an_id_find_a_key(door: Door) -> None:
 def test_users_are_found_by_address_and_owners_named(
     door: Door, neighbour: Door, bob: uuid.UUID, postgres: Postgres, database: str
 ) -> None:
-    def holder(email: str) -> keys.Holder:
+    def holder(email: str) -> Holder:
         return door.do(lambda one: keys.holder(one, tenant_id=door.tenant_id, email=email))
 
     assert holder("bob@ACME.example").id == bob
@@ -280,11 +205,7 @@ def test_users_are_found_by_address_and_owners_named(
 
 def test_keys_of_a_deleted_user_are_told_apart(door: Door, bob: uuid.UUID, postgres: Postgres, database: str) -> None:
     made = door.create(user_id=bob)
-    postgres.sql(
-        f"SET app.tenant_id = '{door.tenant_id}'; UPDATE app_user SET deleted_at = now() WHERE id = '{bob}'",  # noqa: S608
-        user="jeex_admin",
-        database=database,
-    )
+    delete_user(door, postgres, database, bob)
     assert not accepts(postgres, database, made.secret)
     assert made.view in door.list()
     known = door.do(lambda one: keys.holders(one, tenant_id=door.tenant_id, ids={bob, door.user_id}))

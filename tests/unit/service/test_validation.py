@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.core.errors import InvalidInput
-from service.services.tenants import valid_email, valid_name, valid_slug
+from service.services.naming import valid_email, valid_name, valid_slug
 
 
 @pytest.mark.parametrize("slug", ["acme", "a1b", "acme-west-2", "a" * 40])
