@@ -10,12 +10,13 @@ import base64
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import hvac
 import requests
 from hvac.exceptions import Forbidden, InternalServerError, InvalidPath, InvalidRequest, VaultDown, VaultError
 
+from service.adapters.signing import FORBIDDEN, KEY_REFUSED
 from service.core.errors import Conflict, VaultUnavailable
 from service.core.settings import Secret
 
@@ -23,6 +24,8 @@ Result = TypeVar("Result")
 KV, TRANSIT = "secret", "transit"  # where server.hcl mounts the engines
 # Said for a moment after the KV engine was mounted, with status 400.
 _UPGRADING = "Upgrading from non-versioned to versioned data"
+# What OpenBao says with status 500, and Vault with 400, of a key's version that is retired, or that is not there yet.
+_NO_VERSION = ("no such key version", "requested version for signing")
 
 
 class SecretStore(Protocol):
@@ -42,6 +45,15 @@ class SecretStore(Protocol):
 
     def create_key(self, name: str, kind: str) -> None:
         """Make a transit key, which cannot be exported; nothing happens when it exists."""
+
+    def public_keys(self, name: str) -> Mapping[int, str]:
+        """The public keys of a transit key in PEM, by version. Versions that are retired are not among them."""
+
+    def sign(self, name: str, version: int, message: bytes) -> bytes:
+        """A signature by that version of a transit key, over the SHA-256 of `message`: r and s, as JWTs have it.
+
+        Raises VaultUnavailable: FORBIDDEN when our own token has ended, KEY_REFUSED when the version is retired.
+        """
 
 
 class Vault:
@@ -72,7 +84,7 @@ class Vault:
             raise VaultUnavailable(
                 f"Vault refuses the role {role_id}",
                 code="VAULT_REFUSED",
-                hint="the secret id is that of the first start: put the old one back",
+                hint="its secret id is that of Vault's first start: put it back; a Vault older than it has to start anew",
             ) from error
 
     def read(self, path: str) -> Mapping[str, str] | None:
@@ -108,34 +120,39 @@ class Vault:
         self._call(lambda: self._client.secrets.transit.create_key(name, key_type=kind, mount_point=TRANSIT))
 
     def public_keys(self, name: str) -> Mapping[int, str]:
-        """The public keys of a transit key in PEM, by version; those that are retired are not among them."""
-        answer = self._call(
-            lambda: self._permitted(lambda: self._client.secrets.transit.read_key(name, mount_point=TRANSIT))
-        )
-        return {int(version): str(key["public_key"]) for version, key in answer["data"]["keys"].items()}
+        """The public keys of a transit key in PEM, by version. Versions that are retired are not among them."""
+        found = self._permitted(lambda: self._client.secrets.transit.read_key(name, mount_point=TRANSIT))
+        oldest = int(found["min_decryption_version"])
+        versions = {int(version): str(key["public_key"]) for version, key in found["keys"].items()}
+        return {version: pem for version, pem in versions.items() if version >= oldest}
 
     def sign(self, name: str, version: int, message: bytes) -> bytes:
         """A signature by that version of a transit key, over the SHA-256 of `message`: r and s, as JWTs have it."""
-        answer = self._call(
-            lambda: self._permitted(
-                lambda: self._client.secrets.transit.sign_data(
-                    name,
-                    hash_input=base64.b64encode(message).decode(),
-                    key_version=str(version),
-                    hash_algorithm="sha2-256",
-                    marshaling_algorithm="jws",
-                    mount_point=TRANSIT,
-                )
+        found = self._permitted(
+            lambda: self._client.secrets.transit.sign_data(
+                name,
+                hash_input=base64.b64encode(message).decode(),
+                key_version=version,
+                hash_algorithm="sha2-256",
+                marshaling_algorithm="jws",
+                mount_point=TRANSIT,
             )
         )
-        text = str(answer["data"]["signature"]).rpartition(":")[2]
+        text = str(found["signature"]).rpartition(":")[2]
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
-    def _permitted(self, request: Callable[[], Result]) -> Result:
+    def _permitted(self, request: Callable[[], Any]) -> Mapping[str, Any]:
+        """What `request` answers about a key; whatever it is refused for is VaultUnavailable."""
         try:
-            return request()
-        except (Forbidden, InvalidPath) as error:
-            raise VaultUnavailable("Vault does not let us do that, or has no such key", code="VAULT_FORBIDDEN") from error
+            answer = self._call(request)
+        except Forbidden as error:
+            raise VaultUnavailable("Vault does not let us do that (any more)", code=FORBIDDEN) from error
+        except (InvalidRequest, InternalServerError) as error:
+            raise VaultUnavailable("Vault does not sign with that version of the key", code=KEY_REFUSED) from error
+        except InvalidPath as error:
+            raise VaultUnavailable("Vault has no such key", code="VAULT_KEY_MISSING", hint="run the seed process") from error
+        found: Mapping[str, Any] = answer["data"]
+        return found
 
     def version(self) -> str:
         """The server's version, without signing in and without retries. Raises VaultUnavailable, also when it is sealed."""
@@ -155,6 +172,8 @@ class Vault:
             try:
                 return request()
             except (requests.ConnectionError, requests.Timeout, VaultDown, InternalServerError) as error:
+                if any(text in str(error) for text in _NO_VERSION):
+                    raise
                 reason: Exception = error
             except InvalidRequest as error:
                 if _UPGRADING not in str(error):

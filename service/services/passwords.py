@@ -1,61 +1,74 @@
-"""Passwords of people: argon2id, in threads, a few at a time.
+"""Passwords of people: argon2id with the second set of parameters that RFC 9106 recommends (64 MiB, three passes).
 
-Hashing takes tens of milliseconds and 64 MiB on purpose. More at once than there are processors would only make each slower.
+Hashing takes a core for a while and a lot of memory, so it runs in threads, few at once; requests wait in line for them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
+import unicodedata
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+import argon2
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from service.core.errors import InvalidInput
 
 Result = TypeVar("Result")
-_AT_ONCE = 2
-_SHORTEST, _LONGEST = 10, 256  # characters
-
-
-def valid_password(text: str) -> str:
-    """`text`, if it is long enough to be one. No rule about its characters: length is what helps. Raises InvalidInput."""
-    if not _SHORTEST <= len(text) <= _LONGEST or not text.isprintable():
-        raise InvalidInput(f"a password has {_SHORTEST} to {_LONGEST} printable characters", field="password")
-    return text
+SHORTEST, LONGEST = 10, 256  # characters
+# Control characters and halves of characters: nobody types them on purpose, and not every program passes them on.
+_NOT_TYPED = frozenset({"Cc", "Cs"})
 
 
 class Passwords:
-    """Hashes and verifies. The parameters are those of RFC 9106 for machines without memory to spare."""
+    """Hashes and compares, at most `at_once` at a time. `hasher` is for tests, which need not wait."""
 
-    def __init__(self, hasher: PasswordHasher | None = None) -> None:
-        self._hasher = hasher or PasswordHasher()
-        self._turn = asyncio.Semaphore(_AT_ONCE)
-        self._nobody = ""  # a hash that no password has, made when first needed
+    def __init__(self, *, at_once: int = 2, hasher: argon2.PasswordHasher | None = None) -> None:
+        self._hasher = hasher or argon2.PasswordHasher.from_parameters(argon2.profiles.RFC_9106_LOW_MEMORY)
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="password")
+        self._nobodys = ""  # the hash that is compared with where there is none
 
     async def hash(self, password: str) -> str:
-        """What is stored of a password: parameters, salt and hash in one text."""
-        return await self._in_thread(lambda: self._hasher.hash(password))
+        """What is stored of `password`."""
+        return await self._in_thread(lambda: self._hasher.hash(_bytes(password)))
 
-    async def verify(self, stored: str | None, password: str) -> bool:
-        """Whether `password` is the one of `stored`. Takes as long when nothing is stored."""
-        if not self._nobody:
-            self._nobody = await self.hash(secrets.token_urlsafe(32))
-        right = await self._in_thread(lambda: self._right(stored or self._nobody, password))
-        return right and stored is not None
+    async def verify(self, hash: str | None, password: str) -> bool:
+        """Whether `password` is the one behind `hash`. Without a hash it is not, which takes just as long to say."""
+        return await self._in_thread(lambda: self._verify(hash, password))
 
-    def needs_rehash(self, stored: str) -> bool:
-        """Whether `stored` was made with other parameters than today's."""
-        return self._hasher.check_needs_rehash(stored)
+    def needs_rehash(self, hash: str) -> bool:
+        """Whether it was made with parameters that are no longer ours."""
+        return self._hasher.check_needs_rehash(hash)
 
-    def _right(self, stored: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(stored, password)
-        except (VerificationError, InvalidHashError):
+    def _verify(self, hash: str | None, password: str) -> bool:
+        if hash is None and not self._nobodys:
+            self._nobodys = self._hasher.hash(b"")  # takes as long as comparing
             return False
+        try:
+            right = self._hasher.verify(hash or self._nobodys, _bytes(password))
+        except (VerifyMismatchError, InvalidHashError):
+            return False
+        return right and hash is not None
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        async with self._turn:
-            return await asyncio.to_thread(work)
+        # Work that has not begun when its request is given up is never done.
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def valid_password(text: str, *, email: str = "") -> str:
+    """`text`, when it may be the password of the user with that address. Raises InvalidInput."""
+    if not SHORTEST <= len(text) <= LONGEST:
+        raise InvalidInput(f"a password has {SHORTEST} to {LONGEST} characters", field="password")
+    if any(unicodedata.category(one) in _NOT_TYPED for one in text):
+        raise InvalidInput("a password has no control characters", field="password")
+    if email and text.strip().casefold() == email.strip().casefold():
+        raise InvalidInput("a password is not one's own address", field="password")
+    return text
+
+
+def _bytes(password: str) -> bytes:
+    # The same letters are typed as different characters on different systems (RFC 8265). Halves of characters are bytes,
+    # too: such a password is wrong, not an error.
+    return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")

@@ -1,211 +1,242 @@
-"""Access tokens: JWTs of ten minutes, signed with ES256 by keys that this process never holds.
+"""Access tokens: JWTs (RFC 9068) signed with ES256 by a key in Vault, good for ten minutes.
 
-A token proves its tenant, user and role without a question to anybody. Each is checked once and remembered until it expires;
-the keys are read again in the background, so that a token holds while Vault is away and ends when its key is retired.
+A token holds without asking anybody: whoever has the public keys can check it. What it says of its user may have changed
+meanwhile: `authentication.still` asks the database now and then.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
+import hashlib
+import json
+import re
 import time
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-import jwt
-import orjson
-import structlog
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from jwt.algorithms import ECAlgorithm
-
-from service.adapters.signing import Signer
-from service.core.errors import Unauthenticated
+from service.adapters.signing import KEY_REFUSED, Signer
+from service.core.errors import Unauthenticated, VaultUnavailable
 from service.core.settings import Secret
 from service.services.authentication import ROLES
+from service.services.signing_keys import SigningKeys
 
-ISSUER, AUDIENCE = "jeex", "jeex-api"
-LIFE = 600  # seconds
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+_ALGORITHM, _TYPE = "ES256", "at+jwt"
+_LONGEST = 2048  # characters; ours have some 600
+_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
+_REQUIRED = ["iss", "aud", "sub", "tid", "tslug", "role", "iat", "nbf", "exp", "jti"]
 _LEEWAY = 5  # seconds that clocks may differ
-_LONGEST = 4096  # characters of a token that is looked at
-_REMEMBERED = 10_000  # tokens
-_FRESH = 60.0  # seconds until the keys are read again
-_PAUSE = 5.0  # seconds before an unknown key, or a failure, makes us ask again
-_REQUIRED = ["iss", "aud", "sub", "tid", "tslug", "role", "iat", "nbf", "exp"]
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A new token; it holds for `expires_in` seconds."""
+    """A token to hand out, once. `expires_in` is in seconds."""
 
     value: Secret
+    expires_at: datetime
     expires_in: int
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """What a token proves. `expires_at` is in seconds since the epoch, `kid` names the key that signed it."""
+    """What a token that holds says of its bearer."""
 
     tenant_id: uuid.UUID
     tenant_slug: str
     user_id: uuid.UUID
     role: str
-    expires_at: float
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A token that was verified. `until` is in the clock's seconds."""
+
+    token: VerifiedToken
     kid: str
+    until: float
 
 
 class Tokens:
-    """Issues and verifies. `clock` gives seconds since the epoch."""
+    """Issues and verifies them. `ttl` and `announced` are in seconds, `size` is how many verified ones are remembered.
 
-    def __init__(self, signer: Signer, *, clock: Callable[[], float] = time.time) -> None:
+    `announced` is how long a new key is published before it signs: see SigningKeys. `clock` is of the world, as time.time;
+    `monotonic` is for the age of keys.
+    """
+
+    def __init__(
+        self,
+        signer: Signer,
+        *,
+        issuer: str = "jeex",
+        audience: str = "jeex-api",
+        ttl: int = 600,
+        announced: float = 120.0,
+        size: int = 10_000,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._signer = signer
+        self._issuer = issuer
+        self._audience = audience
+        self._ttl = ttl
+        self._size = size
         self._clock = clock
-        self._keys: Mapping[str, EllipticCurvePublicKey] = {}
-        self._asked_at = float("-inf")  # of the last attempt to read the keys, by the monotonic clock
-        self._read_at = float("-inf")  # of the last that succeeded
-        self._since: dict[str, float] = {}  # when each key was first seen, by the monotonic clock
-        self._reading: asyncio.Task[None] | None = None
-        self._verified: dict[str, VerifiedToken] = {}
+        self._keys = SigningKeys(signer, announced=announced, clock=monotonic)
+        self._verified: OrderedDict[bytes, _Known] = OrderedDict()  # by SHA-256, so that no credential is kept
 
     async def issue(self, *, tenant_id: uuid.UUID, tenant_slug: str, user_id: uuid.UUID, role: str) -> Token:
-        """A token for that user. Raises VaultUnavailable."""
-        await self._known()
+        """A new token. Raises VaultUnavailable."""
         now = int(self._clock())
-        kid = self._signing_key()
-        header = {"alg": "ES256", "typ": "at+jwt", "kid": kid}
         claims = {
-            "iss": ISSUER,
-            "aud": AUDIENCE,
+            "iss": self._issuer,
+            "aud": self._audience,
             "sub": str(user_id),
             "tid": str(tenant_id),
             "tslug": tenant_slug,
             "role": role,
             "iat": now,
             "nbf": now,
-            "exp": now + LIFE,
+            "exp": now + self._ttl,
             "jti": uuid.uuid4().hex,
         }
-        message = b".".join(_encode(orjson.dumps(part)) for part in (header, claims))
-        signature = await self._signer.sign(message, kid)
-        return Token(Secret((message + b"." + _encode(signature)).decode()), LIFE)
+        try:
+            text = await self._sign(claims)
+        except VaultUnavailable as error:
+            if error.code != KEY_REFUSED:
+                raise
+            await self._keys.read_again()  # that key was retired since they were read
+            text = await self._sign(claims)
+        return Token(Secret(text), datetime.fromtimestamp(now + self._ttl, UTC), self._ttl)
 
     async def verify(self, text: str) -> VerifiedToken:
-        """What `text` proves. Raises Unauthenticated, and VaultUnavailable where no key was ever read."""
-        found = self._verified.get(text)
-        if found is None:
-            return await self._verify(text)
-        if found.expires_at <= self._clock() or found.kid not in self._keys:
-            self._verified.pop(text, None)
-            raise _refused()
-        if time.monotonic() - self._read_at > _FRESH:
-            self._read_again()
-        return found
+        """What `text` says, when it is a token of ours that holds.
 
-    async def jwks(self) -> dict[str, Any]:
-        """The public keys as a JSON Web Key Set (RFC 7517). Raises VaultUnavailable."""
-        await self._known()
-        if time.monotonic() - self._read_at > _FRESH:
-            self._read_again()
-        return {
-            "keys": [
-                {**ECAlgorithm.to_jwk(key, as_dict=True), "kid": kid, "alg": "ES256", "use": "sig"}
-                for kid, key in self._keys.items()
-            ]
-        }
-
-    async def _verify(self, text: str) -> VerifiedToken:
-        if len(text) > _LONGEST:
+        Raises Unauthenticated, which never says what is wrong, and VaultUnavailable while no key was ever read. A token
+        that was verified before costs a few microseconds; what a new one costs is its signature.
+        """
+        if len(text) > _LONGEST or not text.isascii():
             raise _refused()
-        try:
-            header = jwt.get_unverified_header(text)
-        except jwt.PyJWTError as error:
-            raise _refused() from error
-        kid = header.get("kid")
-        if not isinstance(kid, str) or header.get("alg") != "ES256" or "crit" in header:
-            raise _refused()
-        key = (await self._known(kid)).get(kid)
+        digest = hashlib.sha256(text.encode()).digest()
+        known = self._verified.get(digest)
+        if known is not None and known.until > self._clock() and known.kid in self._keys.known:
+            self._keys.freshen()
+            return known.token
+        kid = _kid(text)
+        key = await self._keys.find(kid)
         if key is None:
             raise _refused()
-        try:
-            claims = jwt.decode(
-                text,
-                key,
-                algorithms=["ES256"],  # what the header says of it is not asked
-                audience=AUDIENCE,
-                issuer=ISSUER,
-                leeway=_LEEWAY,
-                options={"require": _REQUIRED, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
-            )
-            now = self._clock()
-            verified = VerifiedToken(
-                tenant_id=uuid.UUID(claims["tid"]),
-                tenant_slug=str(claims["tslug"]),
-                user_id=uuid.UUID(claims["sub"]),
-                role=claims["role"],
-                expires_at=float(claims["exp"]) + _LEEWAY,
-                kid=kid,
-            )
-            holds = claims["nbf"] - _LEEWAY <= now < verified.expires_at and verified.role in ROLES
-        except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
-            raise _refused() from error
-        if not holds:
+        token = self._claimed(_proved(text, key, self._issuer, self._audience))
+        self._remember(digest, _Known(token, kid, token.expires_at.timestamp() + _LEEWAY))
+        return token
+
+    async def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """The public keys as a JSON Web Key Set (RFC 7517). Raises VaultUnavailable."""
+        return {"keys": [_jwk(kid, key) for kid, key in (await self._keys.current()).items()]}
+
+    async def _sign(self, claims: Mapping[str, object]) -> str:
+        kid = await self._keys.signing()
+        message = f"{_encoded({'alg': _ALGORITHM, 'typ': _TYPE, 'kid': kid})}.{_encoded(claims)}"
+        return f"{message}.{_base64(await self._signer.sign(message.encode(), kid))}"
+
+    def _claimed(self, claims: Mapping[str, Any]) -> VerifiedToken:
+        """`claims`, each of which must be what we would have written. Raises Unauthenticated."""
+        now = self._clock()
+        times = [claims[name] for name in ("iat", "nbf", "exp")]
+        if not all(type(one) is int for one in times):  # a bool is an int to isinstance
             raise _refused()
-        self._remember(text, verified)
-        return verified
+        issued, begins, ends = times
+        if max(issued, begins) > now + _LEEWAY or ends <= now - _LEEWAY or not issued < ends <= issued + 10 * self._ttl:
+            raise _refused()
+        slug, role = claims["tslug"], claims["role"]
+        if not (isinstance(slug, str) and slug and isinstance(role, str) and role in ROLES):
+            raise _refused()
+        return VerifiedToken(_uuid(claims["tid"]), slug, _uuid(claims["sub"]), role, datetime.fromtimestamp(ends, UTC))
 
-    def _remember(self, text: str, verified: VerifiedToken) -> None:
-        if len(self._verified) >= _REMEMBERED:
-            now = self._clock()
-            self._verified = {one: token for one, token in self._verified.items() if token.expires_at > now}
-            if len(self._verified) >= _REMEMBERED:
-                self._verified.clear()  # each is checked once more; that is all it costs
-        self._verified[text] = verified
-
-    def _signing_key(self) -> str:
-        """The newest key that everybody who reads our keys has had time to see; the oldest when none is that old."""
-        now = time.monotonic()
-        seen = [kid for kid in self._keys if now - self._since[kid] >= _FRESH * 2]
-        return seen[-1] if seen else next(iter(self._keys))
-
-    async def _known(self, kid: str | None = None) -> Mapping[str, EllipticCurvePublicKey]:
-        """The keys; read first when there are none, or when there is none of that name and we have not just asked."""
-        missing = not self._keys or (kid is not None and kid not in self._keys)
-        if missing and (self._reading or time.monotonic() - self._asked_at > _PAUSE or not self._keys):
-            await asyncio.shield(self._read_again())
-        elif time.monotonic() - self._read_at > _FRESH:
-            self._read_again()
-        return self._keys
-
-    def _read_again(self) -> asyncio.Task[None]:
-        """One reading for all who want one; after a failure not at once."""
-        if self._reading is None and (not self._keys or time.monotonic() - self._asked_at > _PAUSE):
-            self._asked_at = time.monotonic()
-            self._reading = asyncio.create_task(self._read())
-            self._reading.add_done_callback(self._done)
-        return self._reading or asyncio.create_task(_nothing())
-
-    async def _read(self) -> None:
-        keys = await self._signer.public_keys()
-        now = time.monotonic()
-        first = not self._since
-        # What is there when we begin has been there for others; what comes later has to be seen first.
-        self._since = {kid: self._since.get(kid, float("-inf") if first else now) for kid in keys}
-        self._keys, self._read_at = keys, now
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._reading = None
-        if not task.cancelled() and (error := task.exception()) is not None:
-            structlog.get_logger().warning("tokens.keys_not_read", reason=str(error), known=len(self._keys))
-
-
-async def _nothing() -> None:
-    """What is waited for when nothing is to be read."""
+    def _remember(self, digest: bytes, known: _Known) -> None:
+        """The oldest are forgotten: those that have ended, and one where there are too many."""
+        self._verified[digest] = known
+        now = self._clock()
+        while self._verified:
+            oldest = next(iter(self._verified.values()))
+            if oldest.until > now and len(self._verified) <= self._size:
+                break
+            self._verified.popitem(last=False)
 
 
 def _refused() -> Unauthenticated:
-    return Unauthenticated("this token is not valid", hint="ask for a new one: POST /api/v1/tokens")
+    return Unauthenticated("this token is not valid", hint="tokens hold for ten minutes: ask for a new one")
 
 
-def _encode(raw: bytes) -> bytes:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=")
+def _kid(text: str) -> str:
+    """Which key `text` says that it is signed with. Raises Unauthenticated for what cannot be a token of ours."""
+    import jwt
+
+    if not _FORM.fullmatch(text):
+        raise _refused()
+    try:
+        header = jwt.get_unverified_header(text)
+    except jwt.PyJWTError as error:
+        raise _refused() from error
+    # A header that asks for more than a signature (crit) asks for what we do not do. Keys that a token brings along or
+    # points to (jwk, jku, x5c, x5u) are never looked at.
+    if header.get("alg") != _ALGORITHM or header.get("typ") != _TYPE or "crit" in header:
+        raise _refused()
+    kid = header.get("kid")
+    if not isinstance(kid, str):
+        raise _refused()
+    return kid
+
+
+def _proved(text: str, key: EllipticCurvePublicKey, issuer: str, audience: str) -> Mapping[str, Any]:
+    """The claims of `text`, when `key` has signed them for us. Times are left to our own clock. Raises Unauthenticated."""
+    import jwt
+
+    try:
+        claims: Mapping[str, Any] = jwt.decode(
+            text,
+            key,
+            algorithms=[_ALGORITHM],
+            issuer=issuer,
+            audience=audience,
+            options={
+                "require": _REQUIRED,
+                "strict_aud": True,
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+            },
+        )
+    except jwt.PyJWTError as error:
+        raise _refused() from error
+    return claims
+
+
+def _uuid(text: object) -> uuid.UUID:
+    try:
+        found = uuid.UUID(text) if isinstance(text, str) else None
+    except ValueError as error:
+        raise _refused() from error
+    if found is None or str(found) != text:  # UUID also reads other spellings
+        raise _refused()
+    return found
+
+
+def _jwk(kid: str, key: EllipticCurvePublicKey) -> dict[str, str]:
+    point = key.public_numbers()
+    x, y = (_base64(number.to_bytes(32)) for number in (point.x, point.y))
+    return {"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": kid, "alg": _ALGORITHM, "use": "sig"}
+
+
+def _encoded(value: Mapping[str, object]) -> str:
+    return _base64(json.dumps(value, separators=(",", ":")).encode())
+
+
+def _base64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
