@@ -1,22 +1,25 @@
 """The second lock on the door: SQLAlchemy's sessions add the tenant to what they send, and refuse what has none.
 
 Row security in PostgreSQL is the first. This one also speaks up where no tenant is bound, before anything is sent. It
-reaches what goes through the ORM; Core statements, `text()` and the driver are kept inside the adapters, which say the
-tenant themselves.
+reaches what goes through the ORM, wherever in a statement a model stands; Core statements, `text()` and the driver are kept
+inside the adapters, which say the tenant themselves.
 """
 
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
-from sqlalchemy import event, inspect
+from sqlalchemy import BindParameter, ColumnElement, event, inspect
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
 from service.core.errors import TenantNotBound
 from service.models import TenantMixin
 
 _KEY = "tenant_id"
+_OUTSIDE = "a tenant's rows were asked for outside of a transaction of that tenant"
 
 
 class TenantSession(Session):
@@ -27,21 +30,39 @@ def bound(session: Session) -> uuid.UUID:
     """The tenant of a session. Raises TenantNotBound."""
     tenant_id = session.info.get(_KEY)
     if not isinstance(tenant_id, uuid.UUID):
-        raise TenantNotBound("a tenant's rows were asked for outside of a transaction of that tenant")
+        raise TenantNotBound(_OUTSIDE)
     return tenant_id
+
+
+class _Nobodys(ColumnElement[bool]):
+    """A condition that no statement can be sent with."""
+
+    _traverse_internals = []  # noqa: RUF012 - all are the same: what holds one can be cached
+
+
+@compiles(_Nobodys)
+def _refuse(_element: _Nobodys, _compiler: Any, **_options: Any) -> NoReturn:
+    raise TenantNotBound(_OUTSIDE)
+
+
+_NOBODYS = _Nobodys()
 
 
 @event.listens_for(TenantSession, "do_orm_execute")
 def _add_tenant(state: ORMExecuteState) -> None:
-    if not any(issubclass(mapper.class_, TenantMixin) for mapper in state.all_mappers):
+    if not state.is_orm_statement:
         return
-    tenant_id = bound(state.session)
-    if state.is_insert:
-        _check_values(state.parameters, tenant_id)
-        return
-    state.statement = state.statement.options(
-        with_loader_criteria(TenantMixin, lambda table: table.tenant_id == tenant_id, include_aliases=True)
-    )
+    if any(issubclass(mapper.class_, TenantMixin) for mapper in state.all_mappers):
+        bound(state.session)
+    if state.is_insert or state.is_update:
+        _check_values(state)
+    # Also where no model of a tenant is what is asked for: a count, a join or an EXISTS tells of rows as well.
+    tenant_id = state.session.info.get(_KEY)
+    if tenant_id is None:
+        criteria = with_loader_criteria(TenantMixin, lambda _table: _NOBODYS, include_aliases=True)
+    else:
+        criteria = with_loader_criteria(TenantMixin, lambda table: table.tenant_id == tenant_id, include_aliases=True)
+    state.statement = state.statement.options(criteria)
 
 
 @event.listens_for(TenantSession, "before_flush")
@@ -57,7 +78,14 @@ def _check_tenant(session: Session, _context: Any, _instances: Any) -> None:
             raise TenantNotBound(f"a {type(one).__name__} of another tenant was about to be written")
 
 
-def _check_values(parameters: Any, tenant_id: uuid.UUID) -> None:
-    rows = parameters if isinstance(parameters, list) else [parameters or {}]
-    if any(row.get(_KEY, tenant_id) != tenant_id for row in rows):
-        raise TenantNotBound("rows of another tenant were about to be written")
+def _check_values(state: ORMExecuteState) -> None:
+    """What an INSERT or UPDATE says of the tenant, with its parameters or with values() (which has no public name)."""
+    statement: Any = state.statement
+    given = (state.parameters, statement._values, *statement._multi_values)
+    for row in (row for rows in given for row in ([rows] if isinstance(rows, Mapping) else rows or ())):
+        named = row if isinstance(row, Mapping) else dict(zip(statement.table.c, row, strict=False))
+        for column, value in named.items():
+            if getattr(column, "key", column) == _KEY:
+                tenant_id = bound(state.session)
+                if (value.value if isinstance(value, BindParameter) else value) != tenant_id:
+                    raise TenantNotBound("rows of another tenant were about to be written")
