@@ -43,7 +43,9 @@ SECRETS: Mapping[str, tuple[str, int]] = MappingProxyType(
         "JEEX_DB_VAULT_PASSWORD": (_WORD, 32),
         "JEEX_REDIS_PASSWORD": (_WORD, 32),
         "JEEX_VAULT_OPERATOR_SECRET": (_WORD, 40),
+        "JEEX_VAULT_API_SECRET": (_WORD, 40),
         "JEEX_VAULT_SEAL_KEY": ("0123456789abcdef", 64),
+        "JEEX_ADMIN_KEY": (_WORD, 43),
     }
 )
 

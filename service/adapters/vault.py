@@ -60,6 +60,8 @@ class Vault:
     """SecretStore over HTTP. `timeout` is per request, `patience` for a whole call with its retries, both in seconds."""
 
     def __init__(self, address: str, *, timeout: float = 2.0, patience: float = 10.0) -> None:
+        if not address:  # hvac would look for one in the environment, or take a port of this machine
+            raise VaultUnavailable("this installation has no Vault", code="VAULT_NOT_CONFIGURED", hint="set VAULT_ADDR")
         session = requests.Session()
         session.trust_env = False  # no proxy and no netrc of the user's between us and Vault
         # An empty token: without one hvac would take VAULT_TOKEN or ~/.vault-token of whoever runs us.

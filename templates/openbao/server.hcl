@@ -1,5 +1,5 @@
 # OpenBao (Vault's API) for jeex, in a container and without one. The listener stands in listener.hcl, next to this.
-# Relative paths are those of the folder where the server starts: seal.key, operator-secret-id, policies/.
+# Relative paths are those of the folder where the server starts: seal.key, operator-secret-id, api-secret-id, policies/.
 
 # One database is one backup: secrets live in PostgreSQL, encrypted. Where it is says PGHOST and its siblings.
 storage "postgresql" {
@@ -70,16 +70,24 @@ initialize "access" {
     }
   }
 
-  # What the API signs in as. It has no secret id yet: the operator issues them, wrapped, for one use each.
+  # What the API signs in as, again whenever its token has ended. One secret id is this project's; where processes get one
+  # each, the operator issues them, wrapped, for as many uses as it says.
   request "api-role" {
     operation = "update"
     path      = "auth/approle/role/jeex-api"
-    data      = { token_policies = ["jeex-api"], token_ttl = "20m", token_max_ttl = "24h", secret_id_ttl = "10m", secret_id_num_uses = 1 }
+    data      = { token_policies = ["jeex-api"], token_ttl = "20m", token_max_ttl = "24h", secret_id_ttl = "0" }
   }
   request "api-role-id" {
     operation = "update"
     path      = "auth/approle/role/jeex-api/role-id"
     data      = { role_id = "jeex-api" }
+  }
+  request "api-secret-id" {
+    operation = "update"
+    path      = "auth/approle/role/jeex-api/custom-secret-id"
+    data = {
+      secret_id = { eval_type = "string", eval_source = "file", path = "api-secret-id" }
+    }
   }
 }
 

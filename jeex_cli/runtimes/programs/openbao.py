@@ -35,6 +35,7 @@ class OpenBao:
         files = {
             "seal.key": place.settings.values["JEEX_VAULT_SEAL_KEY"].text,
             "operator-secret-id": place.settings.values["JEEX_VAULT_OPERATOR_SECRET"].text,
+            "api-secret-id": place.settings.values["JEEX_VAULT_API_SECRET"].text,
             "pgpass": ":".join((env["PGHOST"], env["PGPORT"], env["PGDATABASE"], env["PGUSER"], env.pop("PGPASSWORD")))
             + "\n",
             "listener.hcl": f'listener "tcp" {{\n  address = "{address}"\n  tls_disable = true\n}}\napi_addr = "http://{address}"\n',

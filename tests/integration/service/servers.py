@@ -182,12 +182,14 @@ class OpenBao:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     secret_id: str = "operator-secret"
+    api_secret_id: str = "api-secret"
 
     def prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         shutil.copytree(TEMPLATES / "openbao" / "policies", self.folder / "policies", dirs_exist_ok=True)
         (self.folder / "seal.key").write_text("0f" * 32)
         (self.folder / "operator-secret-id").write_text(self.secret_id)
+        (self.folder / "api-secret-id").write_text(self.api_secret_id)
         (self.folder / "listener.hcl").write_text(
             f'listener "tcp" {{\n  address = "127.0.0.1:{self.port}"\n  tls_disable = true\n}}\n'
         )

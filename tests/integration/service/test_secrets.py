@@ -126,7 +126,8 @@ def test_the_operator_may_do_its_work_and_nothing_else(openbao: OpenBao) -> None
 
 def test_the_api_reads_and_signs_with_a_secret_id_of_one_use(openbao: OpenBao, tmp_path: Path) -> None:
     assert seeder(openbao, tmp_path / "seed.log").run() == 0
-    status, wrapped = openbao.call("POST", "auth/approle/role/jeex-api/secret-id", {}, token=openbao.sign_in(), wrap="60s")
+    path, wish = "auth/approle/role/jeex-api/secret-id", {"num_uses": 1}
+    status, wrapped = openbao.call("POST", path, wish, token=openbao.sign_in(), wrap="60s")
     assert status == 200
     handed = wrapped["wrap_info"]["token"]
     status, opened = openbao.call("POST", "sys/wrapping/unwrap", {}, token=handed)
