@@ -124,6 +124,8 @@ class Vault:
     def public_keys(self, name: str) -> Mapping[int, str]:
         """The public keys of a transit key in PEM, by version. Versions that are retired are not among them."""
         found = self._permitted(lambda: self._client.secrets.transit.read_key(name, mount_point=TRANSIT))
+        if not found["supports_signing"]:
+            raise VaultUnavailable(f"the key {name} in Vault does not sign", code="VAULT_KEY_KIND")
         oldest = int(found["min_decryption_version"])
         versions = {int(version): str(key["public_key"]) for version, key in found["keys"].items()}
         return {version: pem for version, pem in versions.items() if version >= oldest}

@@ -6,15 +6,16 @@ Hashing takes a core for a while and a lot of memory, so it runs in threads, few
 from __future__ import annotations
 
 import asyncio
+import secrets
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import argon2
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
 
-from service.core.errors import InvalidInput
+from service.core.errors import InvalidInput, Unavailable
 
 Result = TypeVar("Result")
 SHORTEST, LONGEST = 10, 256  # characters
@@ -31,11 +32,14 @@ class Passwords:
         self._nobodys = ""  # the hash that is compared with where there is none
 
     async def hash(self, password: str) -> str:
-        """What is stored of `password`."""
-        return await self._in_thread(lambda: self._hasher.hash(_bytes(password)))
+        """What is stored of `password`. Raises Unavailable when there is no memory for it."""
+        return await self._in_thread(lambda: self._hash(_bytes(password)))
 
     async def verify(self, hash: str | None, password: str) -> bool:
-        """Whether `password` is the one behind `hash`. Without a hash it is not, which takes just as long to say."""
+        """Whether `password` is the one behind `hash`. Without a hash it is not, which takes just as long to say.
+
+        Raises Unavailable when it cannot be told.
+        """
         return await self._in_thread(lambda: self._verify(hash, password))
 
     def needs_rehash(self, hash: str) -> bool:
@@ -44,13 +48,21 @@ class Passwords:
 
     def _verify(self, hash: str | None, password: str) -> bool:
         if hash is None and not self._nobodys:
-            self._nobodys = self._hasher.hash(b"")  # takes as long as comparing
+            self._nobodys = self._hash(secrets.token_bytes(32))  # takes as long as comparing
             return False
         try:
-            right = self._hasher.verify(hash or self._nobodys, _bytes(password))
+            right = self._hasher.verify(self._nobodys if hash is None else hash, _bytes(password))
         except (VerifyMismatchError, InvalidHashError):
             return False
+        except VerificationError as error:  # no memory for it, or a hash that was cut off
+            raise _unavailable() from error
         return right and hash is not None
+
+    def _hash(self, password: bytes) -> str:
+        try:
+            return self._hasher.hash(password)
+        except HashingError as error:
+            raise _unavailable() from error
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         # Work that has not begun when its request is given up is never done.
@@ -66,6 +78,10 @@ def valid_password(text: str, *, email: str = "") -> str:
     if email and text.strip().casefold() == email.strip().casefold():
         raise InvalidInput("a password is not one's own address", field="password")
     return text
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("passwords cannot be compared at the moment", code="PASSWORDS_UNAVAILABLE")
 
 
 def _bytes(password: str) -> bytes:
