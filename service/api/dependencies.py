@@ -58,7 +58,7 @@ class Parts:
     version: str  # of the platform
 
 
-def parts(request: Request) -> Parts:
+async def parts(request: Request) -> Parts:
     """The application's parts."""
     found: Parts = request.app.state.parts
     return found

@@ -9,9 +9,11 @@ import asyncio
 import http
 import json
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.api.corked import Corked
 
 HEAD_SECONDS = 10.0  # for the head of a request, once there is no other to be served
 STALL_SECONDS = 30.0  # for a client that does not read what it asked for
@@ -35,7 +37,7 @@ class Protocol(HttpToolsProtocol):
         self._unserved = 0  # bytes of a head, or of a trailer, that has not ended yet
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, Corked(transport, self.loop)))
         self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:

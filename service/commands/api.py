@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -65,6 +66,8 @@ def run(environ: Mapping[str, str]) -> int:
             await administration.close()
 
     app = create_app(parts, found, close=close)
+    gc.collect()
+    gc.freeze()  # what has been made by now stays: to look through it again and again would be a tenth of all work
     return serve(app, host=found.api_host, port=found.api_port, draining=parts.draining, drain=found.drain_seconds)
 
 
