@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from service.core.errors import VaultUnavailable
 from service.core.settings import Secret
@@ -84,16 +84,10 @@ class TransitSigner:
 
 
 def _public_keys(vault: Vault) -> Mapping[str, EllipticCurvePublicKey]:
-    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    found = {}
-    for version, pem in sorted(vault.public_keys(KEY).items()):
-        key = load_pem_public_key(pem.encode())
-        if not (isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1)):
-            raise VaultUnavailable(f"the key {KEY} in Vault is not of the kind ecdsa-p256", code="VAULT_KEY_KIND")
-        found[str(version)] = key
-    return found
+    found = sorted(vault.public_keys(KEY).items())
+    return {str(version): cast("EllipticCurvePublicKey", load_pem_public_key(pem.encode())) for version, pem in found}
 
 
 class LocalSigner:

@@ -47,7 +47,7 @@ class SecretStore(Protocol):
         """Make a transit key, which cannot be exported; nothing happens when it exists."""
 
     def public_keys(self, name: str) -> Mapping[int, str]:
-        """The public keys of a transit key in PEM, by version. Versions that are retired are not among them."""
+        """The public keys in PEM, by version, of a transit key of the kind ecdsa-p256, without those that are retired."""
 
     def sign(self, name: str, version: int, message: bytes) -> bytes:
         """A signature by that version of a transit key, over the SHA-256 of `message`: r and s, as JWTs have it.
@@ -122,10 +122,10 @@ class Vault:
         self._call(lambda: self._client.secrets.transit.create_key(name, key_type=kind, mount_point=TRANSIT))
 
     def public_keys(self, name: str) -> Mapping[int, str]:
-        """The public keys of a transit key in PEM, by version. Versions that are retired are not among them."""
+        """The public keys in PEM, by version, of a transit key of the kind ecdsa-p256, without those that are retired."""
         found = self._permitted(lambda: self._client.secrets.transit.read_key(name, mount_point=TRANSIT))
-        if not found["supports_signing"]:
-            raise VaultUnavailable(f"the key {name} in Vault does not sign", code="VAULT_KEY_KIND")
+        if found["type"] != "ecdsa-p256":
+            raise VaultUnavailable(f"the key {name} in Vault is of the kind {found['type']}", code="VAULT_KEY_KIND")
         oldest = int(found["min_decryption_version"])
         versions = {int(version): str(key["public_key"]) for version, key in found["keys"].items()}
         return {version: pem for version, pem in versions.items() if version >= oldest}
