@@ -11,10 +11,10 @@ from jeex_cli.errors import DataError
 from jeex_cli.project import Project, bundled, write_private
 from jeex_cli.settings import SECRETS
 
-_ASSIGNMENT = re.compile(r"^([A-Z][A-Z0-9_]*)=\s*$", re.MULTILINE)
+_ASSIGNMENT = re.compile(r"^([A-Z][A-Z0-9_]*)=[ \t]*$", re.MULTILINE)
 _PROJECT = "JEEX_PROJECT"
-# Data that exists cannot be opened with new values of these; every other secret can be replaced. JEEX_VAULT_API_SECRET is not
-# among them: with another one than that of Vault's first start the API signs no tokens, and all else goes on working.
+# Data that exists cannot be opened with new values of these; every other secret can be replaced. JEEX_VAULT_API_SECRET is
+# not among them: with another one than that of Vault's first start the API signs no tokens, and all else goes on working.
 _BOUND_TO_DATA = ("JEEX_POSTGRES_PASSWORD", "JEEX_VAULT_OPERATOR_SECRET", "JEEX_VAULT_SEAL_KEY")
 
 

@@ -26,6 +26,13 @@ def test_first_use_makes_every_secret_random_and_the_file_private(tmp_path: Path
     assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", first["JEEX_PROJECT"])
 
 
+def test_nothing_but_values_is_added_to_the_example(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    environment_file.ensure(project, {}, {})
+    made, example = project.env_file.read_text(), bundled(".env.example").read_text()
+    assert re.sub(r"^(\w+)=.+$", r"\1=", made, flags=re.MULTILINE) == example  # its last line has an end: `echo ... >> .env`
+
+
 def test_a_second_use_changes_nothing(tmp_path: Path) -> None:
     project = Project(tmp_path)
     environment_file.ensure(project, {}, {})
