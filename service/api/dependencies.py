@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -28,6 +27,7 @@ from service.adapters.database import Database, driver_of
 from service.api.edge import request_info
 from service.api.limits import RateLimiter
 from service.api.server import Draining
+from service.api.shortcut import shortcut
 from service.core.errors import Forbidden, Unauthenticated
 from service.core.settings import Secret
 from service.services import authentication
@@ -117,11 +117,11 @@ class Route(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, inside of the transaction."""
-        inner = self._without_asking(super().get_route_handler())
+        inner = super().get_route_handler()
         asked = [one.call for one in self.dependant.dependencies if isinstance(one.call, Bound)]
         if not asked:
             return inner
-        bound = asked[0]
+        bound, inner = asked[0], shortcut(self.dependant, self.endpoint, inner, work=_WORK)
 
         async def through_driver(request: Request) -> Response:
             parts: Parts = request.app.state.parts
@@ -142,31 +142,6 @@ class Route(APIRoute):
                 return await inner(request)
 
         return through_session if bound.through_orm else through_driver
-
-    def _without_asking(
-        self, solved: Callable[[Request], Coroutine[Any, Any, Response]]
-    ) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The same for an endpoint that takes the request, its transaction and ids of the path: nothing is left to find out.
-
-        What FastAPI solves for every request anew costs as much as the query. Anything else, and ids that are none, are its.
-        """
-        needs, endpoint = self.dependant, self.endpoint
-        ids = [one.name for one in needs.path_params]
-        others = (*needs.query_params, *needs.header_params, *needs.cookie_params, *needs.body_params)
-        plain = {"request": needs.request_param_name, "work": next((one.name for one in needs.dependencies), None)}
-        is_id = all(one.field_info.annotation is uuid.UUID for one in needs.path_params)
-        if others or not is_id or len(needs.dependencies) != 1 or any(name != value for name, value in plain.items()):
-            return solved
-
-        async def handler(request: Request) -> Response:
-            try:
-                values = {name: uuid.UUID(request.path_params[name]) for name in ids}
-            except ValueError:
-                return await solved(request)
-            response: Response = await endpoint(request=request, work=request.scope[_WORK], **values)
-            return response
-
-        return handler
 
 
 class _Caller(_Bearer):
