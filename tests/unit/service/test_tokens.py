@@ -203,6 +203,7 @@ def test_a_changed_token_does_not_hold(house: House) -> None:
         f"{header}.{other}.{signature}",
         f"{header}.{claims}.{signature[:-2]}AA",
         f"{header}.{claims}.{signature}=",
+        f"{header}.{claims}.{signature}==",
         f"{header}.{claims}.{signature}A",
         f"{header}.{claims}",
         f"{header}..{signature}",
