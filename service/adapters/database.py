@@ -174,8 +174,14 @@ class Database:
                 raise unavailable(error) from error
             try:
                 await held.driver.execute(begin)
+            except asyncio.CancelledError as error:
+                try:
+                    await _give_up(held, error)
+                finally:
+                    await held.close()
+                raise
             except BaseException as error:
-                lost = held.driver.is_closed()
+                lost = held.driver.is_closed() or isinstance(error, asyncpg.InternalClientError)
                 held.driver.terminate()
                 await held.invalidate()
                 await held.close()
@@ -244,22 +250,26 @@ async def _commit(driver: asyncpg.Connection) -> None:
 
 
 async def _give_up(held: _Raw | _Connected, error: BaseException) -> None:
-    """End the transaction. Raises DatabaseUnavailable where `error` speaks of the connection or the server."""
+    """End the transaction. Raises DatabaseUnavailable where `error` speaks of the connection or the server.
+
+    Work that was cancelled may still be going on in PostgreSQL, with its locks: ROLLBACK waits until the driver has told it
+    to stop. A connection whose ROLLBACK is not known to have been done is never used again, or who comes next would commit
+    what was to be undone.
+    """
     driver = held.driver
     lost = driver.is_closed()
     usable = False
-    if not lost:
-        try:
-            # Also for work that was cancelled: it waits until the driver has told PostgreSQL to stop what it is doing. A
-            # connection that is just closed leaves its statement running there.
+    try:
+        if isinstance(error, Exception | asyncio.CancelledError) and not lost:
             async with asyncio.timeout(_ROLLBACK):
                 await driver.execute("ROLLBACK")
             usable = True
-        except LOST:
-            lost = True
-    if not usable:
-        driver.terminate()
-        await held.invalidate()
+    except LOST:
+        lost = True
+    finally:
+        if not usable:
+            driver.terminate()
+            await held.invalidate()
     if isinstance(error, LOST) and (lost or is_of_server(error)):
         raise unavailable(error) from error
 

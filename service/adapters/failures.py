@@ -17,8 +17,12 @@ _TRY_AGAIN = {
     "40P01": ("DATABASE_BUSY", "this request and another held what each other needed"),
     "25P03": ("DATABASE_TIMEOUT", "the transaction was left open for too long"),
 }
-# Everything that may be of the connection; `is_of_server` tells.
-LOST = (OSError, TimeoutError, PoolTimeout, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError)
+# Everything that may be of the connection; `is_of_server` tells. The driver's internal error is what it answers to a
+# statement between the server's last word and the end of the connection.
+LOST = (
+    *(OSError, TimeoutError, PoolTimeout, DBAPIError),
+    *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
+)
 
 
 def violated(error: IntegrityError) -> str:
@@ -29,7 +33,7 @@ def violated(error: IntegrityError) -> str:
 
 def is_of_server(error: BaseException) -> bool:
     """Whether `error` speaks of the connection or the server, rather than of what was asked."""
-    if isinstance(error, OSError | TimeoutError | PoolTimeout):
+    if isinstance(error, OSError | TimeoutError | PoolTimeout | asyncpg.InternalClientError):
         return True
     code = _sqlstate(error)
     return code.startswith(_UNAVAILABLE) or code in _TRY_AGAIN
