@@ -13,7 +13,7 @@ from service.services.tokens import Tokens
 
 TENANT, USER = uuid.UUID(int=1), uuid.UUID(int=2)
 NOW = 1_800_000_000.0
-GONE = object()  # in place of a value: leave that one out
+GONE = ...  # in place of a value: leave that one out
 
 
 @dataclass
