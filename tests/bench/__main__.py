@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-SUBJECTS = ("startup", "stack")
+SUBJECTS = ("startup", "stack", "api", "growth")
 
 
 def main(chosen: list[str]) -> int:
