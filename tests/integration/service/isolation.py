@@ -45,6 +45,7 @@ def play(setup: Setup, *, examples: int, steps: int) -> None:
             max_examples=examples,
             stateful_step_count=steps,
             phases=(Phase.generate,),
+            report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         ),
     )

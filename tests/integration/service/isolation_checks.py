@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from service.adapters.database import Database, driver_of
 from service.core.errors import TenantNotBound
+from tests.integration.service.isolation_foreign import FOREIGN
 from tests.integration.service.isolation_ways import LABELS, MODELS, READS, On, Row, Rows, Seen, needs_session
 
 World = dict[uuid.UUID, Rows]
@@ -71,7 +72,8 @@ def judge(world: World, on: On, table: str, seen: Iterable[Seen]) -> None:
         if on.tenant not in (tenant, owner) or tenant != owner:
             raise Leak(f"{label} of {where} is of {owner}, said to be of {tenant}, and was seen by {on.tenant}")
     known = {row_id: row.label for row_id, row in on.rows.tables[table].items()}
-    assert {row_id: label for _, row_id, label, where in seen if where == table} == known
+    found = {row_id: label for _, row_id, label, where in seen if where == table}
+    assert found == known, f"{table}: of {len(known)} rows of the tenant's own, {len(found)} were seen, or seen as others"
 
 
 async def unbound_raises(database: Database, table: str) -> None:
@@ -90,3 +92,23 @@ async def unbound_raises(database: Database, table: str) -> None:
             assert _UNBOUND.search(str(error)), error
         else:
             raise Leak(f"{name}: a transaction of no tenant may ask for {table}, and sees {len(seen)} rows")
+
+
+async def binding_ends(database: Database, tenant: uuid.UUID) -> None:
+    """A tenant is bound for one transaction, whichever way it was committed. `database` has one connection. Raises Leak."""
+    for orm in (False, True):
+        async with database.transaction(tenant) if orm else database.direct(tenant) as held:
+            driver = await driver_of(held) if orm else held
+            assert await driver.fetchval("SELECT current_setting('app.tenant_id')") == str(tenant)
+        await unbound_raises(database, "document")
+
+
+async def repository_stays(world: World, on: On) -> None:
+    """A Repository lists its tenant's rows alone, and knows no other; every row is another's or its own. Raises Leak."""
+    for table in MODELS:
+        judge(world, on, table, await READS["driver_page"](on, table))
+        for other in world.keys() - {on.tenant}:
+            for row_id in world[other].tables[table]:
+                ask = FOREIGN["driver_repository"]
+                if (told := await ask(on, table, other, row_id)) != await ask(on, table, uuid.uuid4(), uuid.uuid4()):
+                    raise Leak(f"a Repository of another tenant knows of {row_id} of {table}: {told}")

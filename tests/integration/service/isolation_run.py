@@ -19,9 +19,9 @@ from service.adapters.database import Database, driver_of
 from service.core.errors import DatabaseUnavailable, TenantNotBound
 from service.core.settings import Secret
 from tests.integration.service.isolation_changes import CHANGES
-from tests.integration.service.isolation_checks import Leak, compare, judge, reset
+from tests.integration.service.isolation_checks import Leak, compare, judge, reset, unbound_raises
 from tests.integration.service.isolation_foreign import FOREIGN, REASONS, REFUSED
-from tests.integration.service.isolation_ways import READS, On, needs_session
+from tests.integration.service.isolation_ways import MODELS, READS, On, needs_session
 
 _FAILURES = (asyncpg.PostgresError, DBAPIError, TenantNotBound)
 _LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
@@ -74,13 +74,20 @@ class Run:
         self.database = Database(Secret(self.setup.url), pool_size=self.setup.pool_size, pooler=self.setup.pooler)
 
     async def finish(self) -> None:
+        """Nothing more; and what is left is what the model knows."""
         try:
-            for on in list(self.open):
-                await self.end(on, Enough())
+            await self.end_all()
             await compare(self.control, self.world)
         finally:
-            await self.database.close()
-            await self.control.close()
+            await self.close()
+
+    async def end_all(self) -> None:
+        for on in list(self.open):
+            await self.end(on, Enough())
+
+    async def close(self) -> None:
+        await self.database.close()
+        await self.control.close()
 
     def may_write(self, tenant: uuid.UUID) -> bool:
         return not any(one.writes and one.tenant == tenant for one in self.open)
@@ -234,3 +241,25 @@ class Run:
         self.tally[name] += 1
         if on.session:
             on.session.expunge_all()
+
+
+async def walk(setup: Setup) -> None:
+    """Each step once for each table, in one order: enough to notice a lock that is missing."""
+    one = Run(setup)
+    await one.start()
+    try:
+        for tenant, how in zip(one.tenants, ("orm", "direct", "orm"), strict=True):
+            await one.begin(tenant, how)
+        for number, table in enumerate(MODELS):
+            for on in one.open:
+                await one.look(on, table)
+                await one.reach(on, table, number)
+                await one.refuse(on, table, number)
+                await one.change(on, "driver_update", table)
+        while one.open:
+            await one.commit(one.open[0])
+        for table in MODELS:
+            await unbound_raises(one.database, table)
+    finally:
+        await one.end_all()
+        await one.close()

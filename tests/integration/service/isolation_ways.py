@@ -25,7 +25,7 @@ from service.models import Document, Project, User
 
 MODELS: dict[str, Any] = {"app_user": User, "project": Project, "document": Document}
 LABELS = {"app_user": "display_name", "project": "name", "document": "title"}
-_KINDS = {kind.table: Statements(kind) for kind in (kinds.USER, kinds.PROJECT, kinds.DOCUMENT)}
+KINDS = {kind.table: Statements(kind) for kind in (kinds.USER, kinds.PROJECT, kinds.DOCUMENT)}
 
 
 @dataclass
@@ -70,7 +70,7 @@ class On:
         return self.session
 
     def repository(self, table: str) -> Repository:
-        return Repository(_KINDS[table], self.driver, self.tenant)
+        return Repository(KINDS[table], self.driver, self.tenant)
 
     def some(self, table: str, *, deleted: bool | None = False) -> uuid.UUID | None:
         """The oldest row of a table; None when there is none."""
@@ -222,7 +222,7 @@ async def driver_page(on: On, table: str) -> list[Seen]:
     """Page by page, in every order, those that are deleted too; a list shows no tenant, hence the bound one."""
     repository = on.repository(table)
     seen: dict[uuid.UUID, Seen] = {}
-    for sort in _KINDS[table].kind.sorts:
+    for sort in KINDS[table].kind.sorts:
         for deleted in (False, True):
             asked = Asked(limit=3, sort=sort, deleted=deleted)
             while True:
