@@ -246,5 +246,10 @@ class OpenBao:
         assert status == 200, body
         return str(body["auth"]["client_token"])
 
+    def settings(self, role: str) -> dict[str, str]:
+        """What a process is told, to sign in as `role`: jeex-operator or jeex-api."""
+        secret_id = self.secret_id if role == "jeex-operator" else self.api_secret_id
+        return {"VAULT_ADDR": self.address, "VAULT_ROLE_ID": role, "VAULT_SECRET_ID": secret_id}
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         stop(self.process, how)
