@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, Any
 
 import asyncpg
@@ -108,6 +109,10 @@ class Route(APIRoute):
     It is committed before the answer is sent, for an answer that says "done" must be about what is done; and rolled back
     when the endpoint raises. A dependency with `yield` could do that as well, at three times the price of BEGIN and COMMIT.
     """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        """As FastAPI's; but its operationId is the endpoint's name, for programs are generated from that."""
+        super().__init__(path, endpoint, **{**options, "generate_unique_id_function": attrgetter("name")})
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """As FastAPI's, after a look at how the path begins: nearly all of the routes that are asked are others."""

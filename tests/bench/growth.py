@@ -20,7 +20,7 @@ SAMPLE = 50  # tenants that are asked
 SECRET = "0" * 43
 SERVER = ("-c", "shared_buffers=512MB", "-c", "maintenance_work_mem=512MB", "-c", "max_wal_size=8GB")
 
-# Tenants with a user, a key and a project each; then documents, spread evenly, and those of the one large tenant. Without the
+# Tenants with a user, a key and a project each; then documents, spread evenly, and those of the large tenant. Without the
 # checks of foreign keys, which take longer than all the rest.
 FILL = """
 SET session_replication_role = replica;

@@ -20,13 +20,15 @@ router = APIRouter(prefix="/api/v1/documents", tags=["documents"], route_class=R
 
 
 @router.get("", summary="List documents", response_model=PageOf[DocumentSummary], responses=LISTED)
-async def list_(work: Listing, query: Documents) -> Response:
+async def list_documents(work: Listing, query: Documents) -> Response:
     """The tenant's documents without their content, a page at a time; of one project with `project_id`."""
     return page_response(await documents.rows(work.driver, work.caller).page(asked(DOCUMENT, query)), query)
 
 
 @router.post("", summary="Create a document", status_code=201, response_model=Document, responses=CREATED)
-async def create(request: Request, work: Writing, body: DocumentNew, idempotency_key: IdempotencyKey = None) -> Response:
+async def create_document(
+    request: Request, work: Writing, body: DocumentNew, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Needs the role member. The path is free again once a document is deleted."""
 
     async def make() -> Response:
@@ -36,13 +38,13 @@ async def create(request: Request, work: Writing, body: DocumentNew, idempotency
 
 
 @router.get("/{document_id}", summary="Read a document", response_model=Document, responses=READ, openapi_extra=CONDITIONAL)
-async def read(request: Request, work: Reading, document_id: uuid.UUID) -> Response:
+async def read_document(request: Request, work: Reading, document_id: uuid.UUID) -> Response:
     """One document, with its version as ETag."""
     return shown(request, await documents.rows(work.driver, work.caller).get(document_id))
 
 
 @router.patch("/{document_id}", summary="Change a document", response_model=Document, responses=CHANGED)
-async def change(
+async def change_document(
     request: Request, work: Writing, document_id: uuid.UUID, body: DocumentChange, if_match: IfMatch = None
 ) -> Response:
     """Needs the role member, and the version that the change is meant for."""
@@ -51,20 +53,20 @@ async def change(
 
 
 @router.delete("/{document_id}", summary="Delete a document", status_code=204, responses=DELETED)
-async def delete(work: Writing, document_id: uuid.UUID, if_match: IfMatch = None) -> Response:
+async def delete_document(work: Writing, document_id: uuid.UUID, if_match: IfMatch = None) -> Response:
     """Needs the role member. It can be restored until it is purged."""
     await documents.delete(work.driver, work.caller, document_id, wanted(if_match, required=False))
     return gone()
 
 
 @router.post("/{document_id}/restore", summary="Restore a document", response_model=Document, responses=RESTORED)
-async def restore(request: Request, work: Writing, document_id: uuid.UUID) -> Response:
+async def restore_document(request: Request, work: Writing, document_id: uuid.UUID) -> Response:
     """Needs the role member. The project must be there, and nothing else at its path."""
     return shown(request, await documents.restore(work.driver, work.caller, document_id))
 
 
 @router.post("/{document_id}/purge", summary="Purge a deleted document", status_code=204, responses=PURGED)
-async def purge(work: Managing, document_id: uuid.UUID) -> Response:
+async def purge_document(work: Managing, document_id: uuid.UUID) -> Response:
     """Needs the role admin. The document is gone for good."""
     await documents.purge(work.driver, work.caller, document_id)
     return gone()

@@ -69,7 +69,7 @@ class KeyQuery(BaseModel):
 
 
 @router.get("", summary="List API keys", responses=problems(400, 401, 403, 422, 429, 503))
-async def list_(work: Session, query: Annotated[KeyQuery, Query()]) -> KeyPage:
+async def list_keys(work: Session, query: Annotated[KeyQuery, Query()]) -> KeyPage:
     """One's own keys, oldest first; everybody's for the role admin."""
     user_id = query.user_id
     if not work.caller.may("admin"):
@@ -89,7 +89,7 @@ async def list_(work: Session, query: Annotated[KeyQuery, Query()]) -> KeyPage:
 @router.post(
     "", summary="Create an API key", status_code=201, responses=problems(400, 401, 403, 404, 408, 413, 422, 429, 503)
 )
-async def create(work: Session, body: KeyNew) -> KeyMade:
+async def create_key(work: Session, body: KeyNew) -> KeyMade:
     """The key is in this answer and nowhere else."""
     user_id = body.user_id or work.caller.user_id
     if user_id != work.caller.user_id:
@@ -103,7 +103,7 @@ async def create(work: Session, body: KeyNew) -> KeyMade:
 @router.delete(
     "/{key_id}", summary="Revoke an API key", status_code=204, responses=problems(400, 401, 403, 404, 422, 429, 503)
 )
-async def revoke(work: Session, key_id: uuid.UUID) -> None:
+async def revoke_key(work: Session, key_id: uuid.UUID) -> None:
     """It is refused from then on. One's own keys; everybody's for the role admin. Once more is the same as once."""
     user_id = None if work.caller.may("admin") else work.caller.user_id
     await keys.revoke(work.session, tenant_id=work.caller.tenant_id, key_id=key_id, user_id=user_id)

@@ -20,13 +20,15 @@ router = APIRouter(prefix="/api/v1/projects", tags=["projects"], route_class=Rou
 
 
 @router.get("", summary="List projects", response_model=PageOf[Project], responses=LISTED)
-async def list_(work: Listing, query: Projects) -> Response:
+async def list_projects(work: Listing, query: Projects) -> Response:
     """The tenant's projects, a page at a time."""
     return page_response(await projects.rows(work.driver, work.caller).page(asked(PROJECT, query)), query)
 
 
 @router.post("", summary="Create a project", status_code=201, response_model=Project, responses=CREATED)
-async def create(request: Request, work: Writing, body: ProjectNew, idempotency_key: IdempotencyKey = None) -> Response:
+async def create_project(
+    request: Request, work: Writing, body: ProjectNew, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Needs the role member. The slug is free again once a project is deleted."""
 
     async def make() -> Response:
@@ -36,13 +38,13 @@ async def create(request: Request, work: Writing, body: ProjectNew, idempotency_
 
 
 @router.get("/{project_id}", summary="Read a project", response_model=Project, responses=READ, openapi_extra=CONDITIONAL)
-async def read(request: Request, work: Reading, project_id: uuid.UUID) -> Response:
+async def read_project(request: Request, work: Reading, project_id: uuid.UUID) -> Response:
     """One project, with its version as ETag."""
     return shown(request, await projects.rows(work.driver, work.caller).get(project_id))
 
 
 @router.patch("/{project_id}", summary="Change a project", response_model=Project, responses=CHANGED)
-async def change(
+async def change_project(
     request: Request, work: Writing, project_id: uuid.UUID, body: ProjectChange, if_match: IfMatch = None
 ) -> Response:
     """Needs the role member, and the version that the change is meant for."""
@@ -51,20 +53,20 @@ async def change(
 
 
 @router.delete("/{project_id}", summary="Delete a project", status_code=204, responses=DELETED)
-async def delete(work: Writing, project_id: uuid.UUID, if_match: IfMatch = None) -> Response:
+async def delete_project(work: Writing, project_id: uuid.UUID, if_match: IfMatch = None) -> Response:
     """Needs the role member. Its documents go with it; all of that can be restored until it is purged."""
     await projects.delete(work.driver, work.caller, project_id, wanted(if_match, required=False))
     return gone()
 
 
 @router.post("/{project_id}/restore", summary="Restore a project", response_model=Project, responses=RESTORED)
-async def restore(request: Request, work: Writing, project_id: uuid.UUID) -> Response:
+async def restore_project(request: Request, work: Writing, project_id: uuid.UUID) -> Response:
     """Needs the role member. The documents that were deleted with it come back as well."""
     return shown(request, await projects.restore(work.driver, work.caller, project_id))
 
 
 @router.post("/{project_id}/purge", summary="Purge a deleted project", status_code=204, responses=PURGED)
-async def purge(work: Managing, project_id: uuid.UUID) -> Response:
+async def purge_project(work: Managing, project_id: uuid.UUID) -> Response:
     """Needs the role admin. The project and its documents are gone for good."""
     await projects.purge(work.driver, work.caller, project_id)
     return gone()

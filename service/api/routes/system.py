@@ -23,7 +23,7 @@ class SystemStatus(BaseModel):
 
 
 @router.get("/status", summary="How is every component?")
-async def status(parts: PartsOf) -> SystemStatus:
+async def system_status(parts: PartsOf) -> SystemStatus:
     """Asks every component at the same time, once for all who ask meanwhile.
 
     Answers 200 whatever they say: the report is the answer.

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/api/v1/tenants", tags=["tenants"], route_class=Route
 
 
 @router.get("", summary="List tenants", response_model=PageOf[Tenant], responses=LISTED)
-async def list_(administration: Operator, query: Tenants) -> Response:
+async def list_tenants(administration: Operator, query: Tenants) -> Response:
     """Every tenant, a page at a time."""
     async with administration.direct(pages=True) as driver:
         page = await tenants.rows(driver).page(asked(TENANT, query))
@@ -30,7 +30,7 @@ async def list_(administration: Operator, query: Tenants) -> Response:
 
 
 @router.post("", summary="Create a tenant", status_code=201, response_model=TenantMade, responses=CREATED)
-async def create(request: Request, administration: Operator, body: TenantNew) -> Response:
+async def create_tenant(request: Request, administration: Operator, body: TenantNew) -> Response:
     """A tenant, its first user (role owner) and an API key of that user, which is shown this once."""
     async with administration.transaction() as session:
         made = await tenants.create(session, slug=body.slug, admin_email=body.admin_email, name=body.name)
@@ -41,7 +41,7 @@ async def create(request: Request, administration: Operator, body: TenantNew) ->
 
 
 @router.get("/{tenant_id}", summary="Read a tenant", response_model=Tenant, responses=READ, openapi_extra=CONDITIONAL)
-async def read(request: Request, administration: Operator, tenant_id: uuid.UUID) -> Response:
+async def read_tenant(request: Request, administration: Operator, tenant_id: uuid.UUID) -> Response:
     """One tenant, with its version as ETag."""
     async with administration.direct() as driver:
         row = await tenants.rows(driver).get(tenant_id)
@@ -49,7 +49,7 @@ async def read(request: Request, administration: Operator, tenant_id: uuid.UUID)
 
 
 @router.patch("/{tenant_id}", summary="Change a tenant", response_model=Tenant, responses=CHANGED)
-async def change(
+async def change_tenant(
     request: Request, administration: Operator, tenant_id: uuid.UUID, body: TenantChange, if_match: IfMatch = None
 ) -> Response:
     """Rename, suspend or reactivate it. A suspended tenant's keys are refused at once, its tokens within seconds."""
@@ -60,7 +60,7 @@ async def change(
 
 
 @router.delete("/{tenant_id}", summary="Delete a tenant", status_code=204, responses=DELETED)
-async def delete(administration: Operator, tenant_id: uuid.UUID, if_match: IfMatch = None) -> Response:
+async def delete_tenant(administration: Operator, tenant_id: uuid.UUID, if_match: IfMatch = None) -> Response:
     """Its credentials are refused from then on. It can be restored, with everything, until it is purged."""
     versions = wanted(if_match, required=False)
     async with administration.direct() as driver:
@@ -69,7 +69,7 @@ async def delete(administration: Operator, tenant_id: uuid.UUID, if_match: IfMat
 
 
 @router.post("/{tenant_id}/restore", summary="Restore a tenant", response_model=Tenant, responses=RESTORED)
-async def restore(request: Request, administration: Operator, tenant_id: uuid.UUID) -> Response:
+async def restore_tenant(request: Request, administration: Operator, tenant_id: uuid.UUID) -> Response:
     """It and everything of it is as it was."""
     async with administration.direct() as driver:
         row, _ = await tenants.rows(driver).restore(tenant_id)
@@ -77,7 +77,7 @@ async def restore(request: Request, administration: Operator, tenant_id: uuid.UU
 
 
 @router.post("/{tenant_id}/purge", summary="Purge a deleted tenant", status_code=204, responses=PURGED)
-async def purge(administration: Operator, tenant_id: uuid.UUID) -> Response:
+async def purge_tenant(administration: Operator, tenant_id: uuid.UUID) -> Response:
     """The tenant, its users, keys, projects and documents are gone for good."""
     async with administration.direct() as driver:
         await tenants.rows(driver).purge(tenant_id)

@@ -53,7 +53,7 @@ class Jwks(BaseModel):
     response_model=TokenOut,
     responses=problems(400, 401, 403, 408, 413, 429, 503),
 )
-async def create(caller: Caller, parts: PartsOf) -> TokenOut:
+async def create_token(caller: Caller, parts: PartsOf) -> TokenOut:
     """Ten minutes of the key's rights, without the key: for a browser, or a program that is trusted less."""
     if caller.key_id is None:
         raise Forbidden("a token gets no further token", code="KEY_REQUIRED", hint="send an API key")

@@ -22,13 +22,13 @@ router = APIRouter(prefix="/api/v1/users", tags=["users"], route_class=Route)
 
 
 @router.get("", summary="List users", response_model=PageOf[User], responses=LISTED)
-async def list_(work: Listing, query: Users) -> Response:
+async def list_users(work: Listing, query: Users) -> Response:
     """The tenant's users, a page at a time."""
     return page_response(await users.rows(work.driver, work.caller).page(asked(USER, query)), query)
 
 
 @router.post("", summary="Create a user", status_code=201, response_model=User, responses=CREATED)
-async def create(
+async def create_user(
     request: Request, work: Managing, parts: PartsOf, body: UserNew, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Needs the role admin; to make an owner, the role owner. The address is free again once a user is deleted."""
@@ -41,13 +41,13 @@ async def create(
 
 
 @router.get("/{user_id}", summary="Read a user", response_model=User, responses=READ, openapi_extra=CONDITIONAL)
-async def read(request: Request, work: Reading, user_id: uuid.UUID) -> Response:
+async def read_user(request: Request, work: Reading, user_id: uuid.UUID) -> Response:
     """One user, with its version as ETag."""
     return shown(request, await users.rows(work.driver, work.caller).get(user_id))
 
 
 @router.patch("/{user_id}", summary="Change a user", response_model=User, responses=CHANGED)
-async def change(
+async def change_user(
     *, request: Request, work: Reading, parts: PartsOf, user_id: uuid.UUID, body: UserChange, if_match: IfMatch = None
 ) -> Response:
     """Everybody may change their own names and password; the rest needs the role admin, and owners that of owner."""
@@ -57,20 +57,20 @@ async def change(
 
 
 @router.delete("/{user_id}", summary="Delete a user", status_code=204, responses=DELETED)
-async def delete(work: Managing, user_id: uuid.UUID, if_match: IfMatch = None) -> Response:
+async def delete_user(work: Managing, user_id: uuid.UUID, if_match: IfMatch = None) -> Response:
     """Needs the role admin. The user's credentials end with that; the last owner cannot be deleted."""
     await users.delete(work.driver, work.caller, user_id, wanted(if_match, required=False))
     return gone()
 
 
 @router.post("/{user_id}/restore", summary="Restore a user", response_model=User, responses=RESTORED)
-async def restore(request: Request, work: Managing, user_id: uuid.UUID) -> Response:
+async def restore_user(request: Request, work: Managing, user_id: uuid.UUID) -> Response:
     """Needs the role admin. The user's API keys hold again."""
     return shown(request, await users.restore(work.driver, work.caller, user_id))
 
 
 @router.post("/{user_id}/purge", summary="Purge a deleted user", status_code=204, responses=PURGED)
-async def purge(work: Managing, user_id: uuid.UUID) -> Response:
+async def purge_user(work: Managing, user_id: uuid.UUID) -> Response:
     """Needs the role admin. What the user made stays, made by nobody."""
     await users.purge(work.driver, work.caller, user_id)
     return gone()

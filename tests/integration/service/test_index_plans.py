@@ -99,11 +99,11 @@ QUERIES: Mapping[str, tuple[Query | Listed, ...]] = {
     "ix_app_user_tenant_id_id": (Listed(USER),),
     "ix_app_user_tenant_id_role": (
         Query(lambda ask: owners.locked(ask.driver, ask.tenant), ("tenant_id", "role")),
-        Listed(USER, filters={"role": "'viewer'"}),
+        Listed(USER, filters={"role": "'viewer'"}, ordered=False),
     ),
     "ix_app_user_tenant_id_display_name": (Listed(USER, "display_name"),),
     "ix_app_user_tenant_id_updated_at": (Listed(USER, "updated_at"),),
-    "ix_app_user_tenant_id_deleted_at": (Listed(USER, deleted=True),),
+    "ix_app_user_tenant_id_deleted_at": (Listed(USER, deleted=True, ordered=False),),
     "pk_api_key": (Query(_key, ("tenant_id", "id")),),
     "ix_api_key_tenant_id_user_id": (
         Query(_keys_of_user, ("tenant_id", "user_id")),

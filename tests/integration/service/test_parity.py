@@ -27,9 +27,11 @@ def modelled(postgres: Postgres) -> Iterator[str]:
 
 async def create_all(owner_url: str) -> None:
     engine = create_async_engine(owner_url.replace("postgresql:", "postgresql+asyncpg:"))
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    await engine.dispose()
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+    finally:
+        await engine.dispose()
 
 
 def test_models_and_migrations_make_the_same_schema(postgres: Postgres, modelled: str) -> None:
