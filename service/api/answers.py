@@ -23,11 +23,12 @@ _JSON = "application/json"
 _KEY = re.compile(r"[!-~]{1,255}")
 
 IdempotencyKey = Annotated[
-    str | None,
+    str,
     Header(
         description="Any text of 1 to 255 visible characters. The same request with the same key is carried out once: "
         "within 24 hours, its answer is given again",
         examples=["7f9c24e8-3b12-4a5e-9b56-0f6ac5f5b1a4"],
+        json_schema_extra={"pattern": f"^{_KEY.pattern}$"},
     ),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 from typing import Any
 
+from service.api.preconditions import ETAGS
 from service.api.problems import MEDIA_TYPE
 
 Responses = dict[int | str, dict[str, Any]]
@@ -18,7 +19,9 @@ _WHEN = {
     409: "It contradicts what is there",
     412: "It has changed meanwhile",
     413: "The body is too large",
+    414: "The URL is too long",
     422: "The request breaks the rules of this endpoint",
+    431: "The headers are too long",
     428: "The change does not say which version it is meant for",
     429: "Too many requests; Retry-After says when to come back",
     503: "Something that this needs is away; Retry-After says when to come back",
@@ -32,9 +35,11 @@ _EXAMPLES = {
     409: ("SLUG_TAKEN", "there is a project of that slug already"),
     412: ("PRECONDITION_FAILED", "this project has changed meanwhile; it is at version 4"),
     413: ("BODY_TOO_LARGE", "the body is longer than 8388608 bytes"),
+    414: ("URL_TOO_LONG", "the URL is longer than 8192 bytes"),
     422: ("INVALID", "the request breaks the rules of this endpoint"),
     428: ("PRECONDITION_REQUIRED", "this change must say which version it is meant for"),
     429: ("RATE_LIMITED", "this tenant has sent more than 6000 requests in a minute"),
+    431: ("HEADERS_TOO_LARGE", "the headers are more than 100, or longer than 32768 bytes"),
     503: ("DATABASE_UNAVAILABLE", "PostgreSQL cannot be reached"),
 }
 _ETAG = {"ETag": {"description": "The row's version, for If-Match", "schema": {"type": "string", "examples": ['"3"']}}}
@@ -43,8 +48,8 @@ _RETRY = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"
 
 
 def problems(*statuses: int) -> Responses:
-    """The problems that an endpoint may answer."""
-    return {status: _problem(status) for status in sorted(statuses)}
+    """The problems that an endpoint may answer; the head of a request may be too long for any."""
+    return {status: _problem(status) for status in sorted({*statuses, 414, 431})}
 
 
 def _problem(status: int) -> dict[str, Any]:
@@ -88,7 +93,7 @@ CONDITIONAL: dict[str, Any] = {
             "in": "header",
             "required": False,
             "description": "The ETag that the client has: 304 when it still holds",
-            "schema": {"type": "string", "examples": ['"3"']},
+            "schema": {"type": "string", "pattern": ETAGS, "examples": ['"3"']},
         }
     ]
 }

@@ -136,5 +136,8 @@ def _decode(cursor: str, sort: str, *, is_time: bool) -> tuple[object, uuid.UUID
         return when, row_id
     except (ValueError, TypeError, AttributeError) as error:  # binascii's and orjson's errors are ValueErrors
         raise InvalidInput(
-            "this is not a cursor of this list", field="cursor", hint="begin again without a cursor; sort must stay the same"
+            "this is not a cursor of this list",
+            field="cursor",
+            code="CURSOR_UNKNOWN",
+            hint="begin again without a cursor; sort must stay the same",
         ) from error

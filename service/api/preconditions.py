@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Header
 from starlette.requests import Request
@@ -12,14 +12,19 @@ from service.adapters.repository import ANY
 from service.core.errors import InvalidInput, PreconditionFailed, PreconditionRequired
 
 _TAG = re.compile(r'\s*(W/)?"([^"]*)"\s*(?:,|$)')
+ETAGS = r'^(\*|(W/)?"[^"]*"(, ?(W/)?"[^"]*")*)$'  # in the OpenAPI document
 _LARGEST = 2**31 - 1  # what a row version can be
 
 IfMatch = Annotated[
-    str | None,
+    str,
     Header(
-        description='The ETag of the version that this is meant for, such as "3"; * for whatever version', examples=['"3"']
+        description='The ETag of the version that this is meant for, such as "3"; * for whatever version',
+        examples=['"3"'],
+        json_schema_extra={"pattern": ETAGS},
     ),
 ]
+# What such a header is by default. `str | None` would say so as well, and tell the OpenAPI document that it may be null.
+NOT_SENT: Any = None
 
 
 def etag(version: int) -> str:
@@ -63,10 +68,9 @@ def unchanged(request: Request, version: int) -> bool:
 def _tags(header: str) -> list[tuple[bool, str]]:
     found: list[tuple[bool, str]] = []
     place = 0
-    while place < len(header):
-        match = _TAG.match(header, place)
-        if match is None:
-            raise InvalidInput('this is not a list of ETags such as "3"', field="If-Match", code="MALFORMED_ETAG")
+    while match := _TAG.match(header, place):
         found.append((bool(match[1]), match[2]))
         place = match.end()
+    if not found or place < len(header):
+        raise InvalidInput('this is not a list of ETags such as "3"', field="If-Match", code="MALFORMED_ETAG")
     return found

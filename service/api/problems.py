@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.edge import request_info
@@ -55,9 +56,9 @@ class Problem(BaseModel):
     title: str = Field(examples=["Not Found"])
     status: int = Field(examples=[404])
     detail: str = Field(examples=["there is nothing at this path"])
-    instance: str = Field(examples=["/api/v1/nothing"])
+    instance: str | None = Field(None, examples=["/api/v1/nothing"], description="The path; not where the head was too long")
     code: str = Field(examples=["NOT_FOUND"], description="Stable, meant for programs")
-    request_id: str = Field(description="The same as in the X-Request-ID header and in the logs")
+    request_id: str | None = Field(None, description="The same as in the X-Request-ID header and in the logs")
     errors: list[dict[str, str]] | None = Field(None, description="What is wrong where, as JSON pointers into the request")
 
 
@@ -117,18 +118,33 @@ async def _service_error(request: Request, error: Exception) -> Response:
 
 async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == 400 and isinstance(error.__cause__, ValueError | RecursionError):
+        return _malformed(request)  # FastAPI's word for a body that json cannot read, for another reason than its grammar
     said = {404: "there is nothing at this path", 405: f"{request.method} is not possible here"}
-    detail = str(error.detail)
+    detail, headers = str(error.detail), dict(error.headers or {})
+    if error.status_code == 405:
+        headers["allow"] = ", ".join(sorted(_methods(request)))
     if detail == http.HTTPStatus(error.status_code).phrase:
         detail = said.get(error.status_code, detail)
-    return problem(request.scope, error.status_code, detail, headers=error.headers)
+    return problem(request.scope, error.status_code, detail, headers=headers)
+
+
+def _malformed(request: Request) -> Response:
+    return problem(request.scope, 400, "the body is not JSON", code="MALFORMED_JSON")
+
+
+def _methods(request: Request) -> set[str]:
+    """What is possible at the request's path; the first route that fits knows only of its own."""
+    routes: list[BaseRoute] = request.app.routes
+    fitting = (route for route in routes if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in fitting for method in route.methods or ()}
 
 
 async def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     found = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
-        return problem(request.scope, 400, "the body is not JSON", code="MALFORMED_JSON")
+        return _malformed(request)
     # Only where and why: what was sent may be a secret.
     errors = [{"pointer": "/" + "/".join(map(str, one["loc"])), "detail": str(one["msg"])} for one in found]
     return problem(request.scope, 422, "the request breaks the rules of this endpoint", code="INVALID", errors=errors)

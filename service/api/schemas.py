@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from service.models.project import CONTENT_LIMIT, METADATA_LIMIT
+from service.services.naming import EMAIL, LINE
+from service.services.passwords import LONGEST, SHORTEST
 
 _DEPTH = 32  # of metadata; a limit that nobody reaches by honest means
-# No control character, the line ends among them: these are shown in one line.
-_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
+_LINE = f"^{LINE}$"
 _NO_NUL = r"^[^\x00]*$"  # the one character that PostgreSQL's text cannot hold
 
 
@@ -60,8 +61,14 @@ Title = Annotated[str, line(300)]
 TenantSlug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,38}[a-z0-9]$")]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)]
 Username = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{1,38}[a-z0-9]$")]
-Email = Annotated[str, StringConstraints(min_length=3, max_length=254, pattern=r"^[!-~]+$")]
-Password = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_NO_NUL)]
+# The document tells the whole pattern; valid_email() checks it, and says in words what is wrong.
+Email = Annotated[
+    str,
+    StringConstraints(min_length=3, max_length=254, pattern=r"^[!-~]+$"),
+    Field(json_schema_extra={"pattern": f"^{EMAIL}$"}),
+]
+Password = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST, pattern=_NO_NUL)]
+NewPassword = Annotated[str, StringConstraints(min_length=SHORTEST, max_length=LONGEST, pattern=_LINE)]
 Path = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*$", max_length=512)]
 Description = Annotated[str, StringConstraints(max_length=4000, pattern=_NO_NUL)]
 Content = Annotated[str, StringConstraints(max_length=CONTENT_LIMIT, pattern=_NO_NUL), AfterValidator(_checked_content)]
@@ -193,7 +200,7 @@ class UserNew(Body):
     display_name: Name
     username: Username | None = None
     role: Role = "member"
-    password: Password | None = None
+    password: NewPassword | None = None
 
 
 class UserChange(Body):
@@ -205,7 +212,7 @@ class UserChange(Body):
     display_name: Name = _STAYS
     username: Username | None = None
     role: Role = _STAYS
-    password: Password | None = None
+    password: NewPassword | None = None
 
 
 class User(Lived):

@@ -60,6 +60,6 @@ def _is_plain(needs: Dependant) -> bool:
         and not needs.query_params
         and not needs.cookie_params
         and all(one.field_info.annotation is uuid.UUID for one in needs.path_params)
-        and all(one.field_info.annotation == (str | None) for one in needs.header_params)
+        and all(one.field_info.annotation is str for one in needs.header_params)
         and (not bodies or (len(bodies) == 1 and isinstance(bodies[0], type) and issubclass(bodies[0], BaseModel)))
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping
 
@@ -28,6 +29,14 @@ async def create(driver: asyncpg.Connection, caller: Principal, values: Mapping[
     caller.require("admin")
     _may_touch(caller, values.get("role"))
     return await rows(driver, caller).insert(values)
+
+
+async def changeable(driver: asyncpg.Connection, caller: Principal, user_id: uuid.UUID) -> str:
+    """The address of a user whom the caller may change, in some way at least. Raises NotFound, Forbidden."""
+    if user_id != caller.user_id:
+        caller.require("admin")
+    user: Mapping[str, str] = json.loads((await rows(driver, caller).get(user_id)).json)
+    return user["email"]
 
 
 async def update(

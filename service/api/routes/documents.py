@@ -12,7 +12,7 @@ from service.api.answers import IdempotencyKey, created, gone, once, shown
 from service.api.contract import CHANGED, CONDITIONAL, CREATED, DELETED, LISTED, PURGED, READ, RESTORED
 from service.api.dependencies import Listing, Managing, Reading, Route, Writing
 from service.api.paging import Documents, PageOf, asked, page_response
-from service.api.preconditions import IfMatch, wanted
+from service.api.preconditions import NOT_SENT, IfMatch, wanted
 from service.api.schemas import Document, DocumentChange, DocumentNew, DocumentSummary
 from service.services import documents
 
@@ -27,7 +27,7 @@ async def list_documents(work: Listing, query: Documents) -> Response:
 
 @router.post("", summary="Create a document", status_code=201, response_model=Document, responses=CREATED)
 async def create_document(
-    request: Request, work: Writing, body: DocumentNew, idempotency_key: IdempotencyKey = None
+    request: Request, work: Writing, body: DocumentNew, idempotency_key: IdempotencyKey = NOT_SENT
 ) -> Response:
     """Needs the role member. The path is free again once a document is deleted."""
 
@@ -45,7 +45,7 @@ async def read_document(request: Request, work: Reading, document_id: uuid.UUID)
 
 @router.patch("/{document_id}", summary="Change a document", response_model=Document, responses=CHANGED)
 async def change_document(
-    request: Request, work: Writing, document_id: uuid.UUID, body: DocumentChange, if_match: IfMatch = None
+    request: Request, work: Writing, document_id: uuid.UUID, body: DocumentChange, if_match: IfMatch = NOT_SENT
 ) -> Response:
     """Needs the role member, and the version that the change is meant for."""
     values = body.model_dump(exclude_unset=True)
@@ -53,7 +53,7 @@ async def change_document(
 
 
 @router.delete("/{document_id}", summary="Delete a document", status_code=204, responses=DELETED)
-async def delete_document(work: Writing, document_id: uuid.UUID, if_match: IfMatch = None) -> Response:
+async def delete_document(work: Writing, document_id: uuid.UUID, if_match: IfMatch = NOT_SENT) -> Response:
     """Needs the role member. It can be restored until it is purged."""
     await documents.delete(work.driver, work.caller, document_id, wanted(if_match, required=False))
     return gone()

@@ -12,7 +12,7 @@ from service.api.answers import IdempotencyKey, created, gone, once, shown
 from service.api.contract import CHANGED, CONDITIONAL, CREATED, DELETED, LISTED, PURGED, READ, RESTORED
 from service.api.dependencies import Listing, Managing, Reading, Route, Writing
 from service.api.paging import PageOf, Projects, asked, page_response
-from service.api.preconditions import IfMatch, wanted
+from service.api.preconditions import NOT_SENT, IfMatch, wanted
 from service.api.schemas import Project, ProjectChange, ProjectNew
 from service.services import projects
 
@@ -27,7 +27,7 @@ async def list_projects(work: Listing, query: Projects) -> Response:
 
 @router.post("", summary="Create a project", status_code=201, response_model=Project, responses=CREATED)
 async def create_project(
-    request: Request, work: Writing, body: ProjectNew, idempotency_key: IdempotencyKey = None
+    request: Request, work: Writing, body: ProjectNew, idempotency_key: IdempotencyKey = NOT_SENT
 ) -> Response:
     """Needs the role member. The slug is free again once a project is deleted."""
 
@@ -45,7 +45,7 @@ async def read_project(request: Request, work: Reading, project_id: uuid.UUID) -
 
 @router.patch("/{project_id}", summary="Change a project", response_model=Project, responses=CHANGED)
 async def change_project(
-    request: Request, work: Writing, project_id: uuid.UUID, body: ProjectChange, if_match: IfMatch = None
+    request: Request, work: Writing, project_id: uuid.UUID, body: ProjectChange, if_match: IfMatch = NOT_SENT
 ) -> Response:
     """Needs the role member, and the version that the change is meant for."""
     values = body.model_dump(exclude_unset=True)
@@ -53,7 +53,7 @@ async def change_project(
 
 
 @router.delete("/{project_id}", summary="Delete a project", status_code=204, responses=DELETED)
-async def delete_project(work: Writing, project_id: uuid.UUID, if_match: IfMatch = None) -> Response:
+async def delete_project(work: Writing, project_id: uuid.UUID, if_match: IfMatch = NOT_SENT) -> Response:
     """Needs the role member. Its documents go with it; all of that can be restored until it is purged."""
     await projects.delete(work.driver, work.caller, project_id, wanted(if_match, required=False))
     return gone()

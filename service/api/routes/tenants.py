@@ -14,7 +14,7 @@ from service.api.answers import created, gone, shown
 from service.api.contract import CHANGED, CONDITIONAL, CREATED, DELETED, LISTED, PURGED, READ, RESTORED
 from service.api.dependencies import Operator, Route
 from service.api.paging import PageOf, Tenants, asked, page_response
-from service.api.preconditions import IfMatch, wanted
+from service.api.preconditions import NOT_SENT, IfMatch, wanted
 from service.api.schemas import Tenant, TenantChange, TenantMade, TenantNew
 from service.services import tenants
 
@@ -50,7 +50,7 @@ async def read_tenant(request: Request, administration: Operator, tenant_id: uui
 
 @router.patch("/{tenant_id}", summary="Change a tenant", response_model=Tenant, responses=CHANGED)
 async def change_tenant(
-    request: Request, administration: Operator, tenant_id: uuid.UUID, body: TenantChange, if_match: IfMatch = None
+    request: Request, administration: Operator, tenant_id: uuid.UUID, body: TenantChange, if_match: IfMatch = NOT_SENT
 ) -> Response:
     """Rename, suspend or reactivate it. A suspended tenant's keys are refused at once, its tokens within seconds."""
     versions = wanted(if_match)
@@ -60,7 +60,7 @@ async def change_tenant(
 
 
 @router.delete("/{tenant_id}", summary="Delete a tenant", status_code=204, responses=DELETED)
-async def delete_tenant(administration: Operator, tenant_id: uuid.UUID, if_match: IfMatch = None) -> Response:
+async def delete_tenant(administration: Operator, tenant_id: uuid.UUID, if_match: IfMatch = NOT_SENT) -> Response:
     """Its credentials are refused from then on. It can be restored, with everything, until it is purged."""
     versions = wanted(if_match, required=False)
     async with administration.direct() as driver:

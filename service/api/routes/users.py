@@ -10,9 +10,9 @@ from starlette.responses import Response
 from service.adapters.kinds import USER
 from service.api.answers import IdempotencyKey, created, gone, once, shown
 from service.api.contract import CHANGED, CONDITIONAL, CREATED, DELETED, LISTED, PURGED, READ, RESTORED
-from service.api.dependencies import Listing, Managing, PartsOf, Reading, Route
+from service.api.dependencies import Caller, Listing, Managing, PartsOf, Reading, Route, Work
 from service.api.paging import PageOf, Users, asked, page_response
-from service.api.preconditions import IfMatch, wanted
+from service.api.preconditions import NOT_SENT, IfMatch, wanted
 from service.api.schemas import User, UserChange, UserNew
 from service.services import passwords, users
 from service.services.passwords import Passwords
@@ -29,15 +29,17 @@ async def list_users(work: Listing, query: Users) -> Response:
 
 @router.post("", summary="Create a user", status_code=201, response_model=User, responses=CREATED)
 async def create_user(
-    request: Request, work: Managing, parts: PartsOf, body: UserNew, idempotency_key: IdempotencyKey = None
+    request: Request, caller: Caller, parts: PartsOf, body: UserNew, idempotency_key: IdempotencyKey = NOT_SENT
 ) -> Response:
     """Needs the role admin; to make an owner, the role owner. The address is free again once a user is deleted."""
+    caller.require("admin")
+    values = await _stored(body.model_dump(), parts.passwords, email=body.email)
+    async with parts.database.direct(caller.tenant_id) as driver:
 
-    async def make() -> Response:
-        values = await _stored(body.model_dump(), parts.passwords)
-        return created(request, await users.create(work.driver, work.caller, values))
+        async def make() -> Response:
+            return created(request, await users.create(driver, caller, values))
 
-    return await once(request, work, idempotency_key, body, make)
+        return await once(request, Work(caller, driver), idempotency_key, body, make)
 
 
 @router.get("/{user_id}", summary="Read a user", response_model=User, responses=READ, openapi_extra=CONDITIONAL)
@@ -48,16 +50,19 @@ async def read_user(request: Request, work: Reading, user_id: uuid.UUID) -> Resp
 
 @router.patch("/{user_id}", summary="Change a user", response_model=User, responses=CHANGED)
 async def change_user(
-    *, request: Request, work: Reading, parts: PartsOf, user_id: uuid.UUID, body: UserChange, if_match: IfMatch = None
+    *, request: Request, caller: Caller, parts: PartsOf, user_id: uuid.UUID, body: UserChange, if_match: IfMatch = NOT_SENT
 ) -> Response:
     """Everybody may change their own names and password; the rest needs the role admin, and owners that of owner."""
     versions = wanted(if_match)
-    values = await _stored(body.model_dump(exclude_unset=True), parts.passwords)
-    return shown(request, await users.update(work.driver, work.caller, user_id, versions, values))
+    async with parts.database.direct(caller.tenant_id) as driver:
+        email = await users.changeable(driver, caller, user_id)
+    values = await _stored(body.model_dump(exclude_unset=True), parts.passwords, email=body.email or email)
+    async with parts.database.direct(caller.tenant_id) as driver:
+        return shown(request, await users.update(driver, caller, user_id, versions, values))
 
 
 @router.delete("/{user_id}", summary="Delete a user", status_code=204, responses=DELETED)
-async def delete_user(work: Managing, user_id: uuid.UUID, if_match: IfMatch = None) -> Response:
+async def delete_user(work: Managing, user_id: uuid.UUID, if_match: IfMatch = NOT_SENT) -> Response:
     """Needs the role admin. The user's credentials end with that; the last owner cannot be deleted."""
     await users.delete(work.driver, work.caller, user_id, wanted(if_match, required=False))
     return gone()
@@ -76,13 +81,16 @@ async def purge_user(work: Managing, user_id: uuid.UUID) -> Response:
     return gone()
 
 
-async def _stored(values: dict[str, object], hasher: Passwords) -> dict[str, object]:
-    """`values` by column: a password becomes its hash."""
+async def _stored(values: dict[str, object], hasher: Passwords, *, email: str) -> dict[str, object]:
+    """`values` by column: the password of the user with that address becomes its hash.
+
+    To be called without a transaction: hashing takes long, and many may wait for it.
+    """
     if "email" in values:
         values["email"] = valid_email(str(values["email"]))
     if "password" in values:
         password = values.pop("password")
         values["password_hash"] = None
         if password is not None:
-            values["password_hash"] = await hasher.hash(passwords.valid_password(str(password)))
+            values["password_hash"] = await hasher.hash(passwords.valid_password(str(password), email=email))
     return values
