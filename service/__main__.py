@@ -9,7 +9,7 @@ import importlib
 import os
 import sys
 
-COMMANDS = ("api", "frontend", "migrate", "seed")
+COMMANDS = ("api", "frontend", "migrate", "seed", "worker")
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""PostgreSQL: the pool, and the one place where transactions begin and end.
+"""PostgreSQL: the one place where transactions begin and end.
 
 `Database.transaction(tenant_id)` (SQLAlchemy) and `Database.direct(tenant_id)` (the driver, for what is asked most) are how
 everything else reaches the database. Both send BEGIN and the tenant as one message, commit when the block ends well and roll
@@ -6,9 +6,9 @@ back otherwise; nothing else commits. Without a tenant, tables under row securit
 
 SQLAlchemy is in AUTOCOMMIT because of that: it neither begins nor ends anything behind our back.
 
-The pool recovers by itself: a connection that the server has closed is noticed when it is taken out, without a round trip,
-and then the whole pool is made anew. Only BEGIN is ever tried again, for before it nothing has happened. What is wrong with
-the connection becomes DatabaseUnavailable (failures.py).
+Connections come from a pool that recovers by itself (pool.py). Only BEGIN is ever tried again, for before it nothing has
+happened: once with another connection, and once with another login where PostgreSQL does not take the one that there is.
+What is wrong with the connection becomes DatabaseUnavailable (failures.py).
 """
 
 from __future__ import annotations
@@ -19,22 +19,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import asyncpg
-from sqlalchemy import event, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InvalidatePoolError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.pool import PoolProxiedConnection
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from service.adapters import tenancy
-from service.adapters.failures import LOST, is_of_server, unavailable
+from service.adapters.failures import LOST, is_of_server, is_refused, unavailable
+from service.adapters.logins import Login, Logins
+from service.adapters.pool import Connected, HeldT, Pool, Raw
 from service.core.settings import Secret
 
-# What the driver waits beyond the limit that the server keeps: the server says more when it is the one to give up.
-_MARGIN = 5.0  # seconds
 _ROLLBACK = 2.0  # seconds for a transaction to end
 _LOCK_TIMEOUT = 10.0  # seconds for a row that another transaction holds
 # A tenant with a tenth of all rows turns a prepared keyset page into a generic plan after five runs: 130 times slower.
@@ -54,7 +50,7 @@ class Database:
 
     `timeout` bounds connecting and waiting for a free connection, `statement_timeout` each statement, in seconds.
     `pooler` is "transaction" where connections go through one such as PgBouncer: then no prepared statement and no setting
-    outlives a transaction.
+    outlives a transaction. With `logins` the URL says where the server is, and they as whom to connect.
     """
 
     def __init__(
@@ -66,6 +62,7 @@ class Database:
         statement_timeout: float = 30.0,
         pooler: str = "none",
         name: str = "jeex-api",
+        logins: Logins | None = None,
     ) -> None:
         # JSON that PostgreSQL writes has times in the session's zone.
         options = {"application_name": name, "timezone": "UTC"}
@@ -84,22 +81,14 @@ class Database:
             }
         else:
             options |= limits
-        self._engine = create_async_engine(
-            make_url(url.reveal()).set(drivername="postgresql+asyncpg"),
-            isolation_level="AUTOCOMMIT",
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=timeout,
-            pool_reset_on_return=None,  # we roll back ourselves
-            connect_args={
-                "timeout": timeout,
-                "command_timeout": statement_timeout + _MARGIN,
-                "server_settings": options,
-                **pooled,
-            },
-            hide_parameters=True,
+        self._pool = Pool(
+            url,
+            size=pool_size,
+            timeout=timeout,
+            statement_timeout=statement_timeout,
+            options={"server_settings": options, **pooled},
+            logins=logins,
         )
-        event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
         self._sessions = async_sessionmaker(expire_on_commit=False, sync_session_class=tenancy.TenantSession)
 
     async def __aenter__(self) -> Self:
@@ -111,8 +100,17 @@ class Database:
         await self.close()
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._engine.dispose()
+        """Close every connection, and give the login back."""
+        await self._pool.close()
+
+    @property
+    def login(self) -> Login | None:
+        """The login of new connections; None where there is none yet, or where it never ends."""
+        return self._pool.login
+
+    async def turn_over(self) -> None:
+        """Go on with a new login; see Pool. Raises VaultUnavailable, then everything stays as it was."""
+        await self._pool.turn_over()
 
     @asynccontextmanager
     async def direct(self, tenant_id: uuid.UUID | None = None, *, pages: bool = False) -> AsyncIterator[asyncpg.Connection]:
@@ -121,7 +119,7 @@ class Database:
         `pages` is for lists: they are planned for the tenant at hand every time.
         """
         begin = self._begin + (_bind(tenant_id) if tenant_id else "") + (_CUSTOM_PLANS if pages else "")
-        held = await self._begun(self._raw, begin)
+        held = await self._begun(self._pool.raw, begin)
         try:
             yield held.driver
             await _commit(held.driver)
@@ -134,7 +132,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self, tenant_id: uuid.UUID | None = None) -> AsyncIterator[AsyncSession]:
         """A session in a transaction, bound to `tenant_id`. Raises DatabaseUnavailable."""
-        held = await self._begun(self._connected, self._begin + (_bind(tenant_id) if tenant_id else ""))
+        held = await self._begun(self._pool.connected, self._begin + (_bind(tenant_id) if tenant_id else ""))
         try:
             async with self._sessions(bind=held.connection) as session:
                 if tenant_id is not None:
@@ -157,21 +155,19 @@ class Database:
             revision = await driver.fetchval("SELECT version_num FROM public.alembic_version") if migrated else None
         return Schema(str(version).split(" ", 1)[0], revision)
 
-    async def _raw(self) -> _Raw:
-        return _Raw(await self._engine.raw_connection())
-
-    async def _connected(self) -> _Connected:
-        connection = await self._engine.connect()
-        return _Connected(connection, (await connection.get_raw_connection()).driver_connection)
-
     async def _begun(self, take: Callable[[], Awaitable[HeldT]], begin: str) -> HeldT:
-        """A connection from the pool in a transaction. One that turns out to be dead is replaced, once."""
-        last = False
+        """A connection from the pool in a transaction. One that turns out to be dead is replaced, once; so is a login."""
+        last = replaced = False
         while True:
+            login = await self._pool.signed_in()
             try:
                 held = await take()
             except LOST as error:
-                raise unavailable(error) from error
+                if login is None or replaced or not is_refused(error):
+                    raise unavailable(error) from error
+                await self._pool.signed_in(other_than=login)
+                replaced = True
+                continue
             try:
                 await held.driver.execute(begin)
             except asyncio.CancelledError as error:
@@ -192,37 +188,6 @@ class Database:
                 last = True
             else:
                 return held
-
-
-class _Raw:
-    """A connection from the pool, for the driver alone."""
-
-    def __init__(self, held: PoolProxiedConnection) -> None:
-        self._held = held
-        self.driver: asyncpg.Connection = held.driver_connection
-
-    async def invalidate(self) -> None:
-        self._held.invalidate()
-
-    async def close(self) -> None:
-        await greenlet_spawn(self._held.close)
-
-
-class _Connected:
-    """A connection from the pool, for SQLAlchemy."""
-
-    def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection) -> None:
-        self.connection = connection
-        self.driver = driver
-
-    async def invalidate(self) -> None:
-        await self.connection.invalidate()
-
-    async def close(self) -> None:
-        await self.connection.close()
-
-
-HeldT = TypeVar("HeldT", _Raw, _Connected)
 
 
 async def bind_tenant(session: AsyncSession, tenant_id: uuid.UUID) -> None:
@@ -249,7 +214,7 @@ async def _commit(driver: asyncpg.Connection) -> None:
         raise asyncpg.InFailedSQLTransactionError("a statement of this transaction failed, and it was not ended for it")
 
 
-async def _give_up(held: _Raw | _Connected, error: BaseException) -> None:
+async def _give_up(held: Raw | Connected, error: BaseException) -> None:
     """End the transaction. Raises DatabaseUnavailable where `error` speaks of the connection or the server.
 
     Work that was cancelled may still be going on in PostgreSQL, with its locks: ROLLBACK waits until the driver has told it
@@ -272,12 +237,6 @@ async def _give_up(held: _Raw | _Connected, error: BaseException) -> None:
             await held.invalidate()
     if isinstance(error, LOST) and (lost or is_of_server(error)):
         raise unavailable(error) from error
-
-
-def _refuse_closed(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:
-    # asyncpg hears of a closed connection while it idles. One that is closed means that the server went away: all go.
-    if dbapi_connection.driver_connection.is_closed():
-        raise InvalidatePoolError
 
 
 def _unnamed() -> str:

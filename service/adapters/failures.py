@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncpg
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -20,7 +21,8 @@ _TRY_AGAIN = {
 # Everything that may be of the connection; `is_of_server` tells. The driver's internal error is what it answers to a
 # statement between the server's last word and the end of the connection.
 LOST = (
-    *(OSError, TimeoutError, PoolTimeout, DBAPIError),
+    # The last is what the pool raises where SQLAlchemy's own part has not been reached: on connecting for the driver alone.
+    *(OSError, TimeoutError, PoolTimeout, DBAPIError, AsyncAdapt_asyncpg_dbapi.Error),
     *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
 )
 
@@ -37,6 +39,11 @@ def is_of_server(error: BaseException) -> bool:
         return True
     code = _sqlstate(error)
     return code.startswith(_UNAVAILABLE) or code in _TRY_AGAIN
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether PostgreSQL does not take the login (any more)."""
+    return _sqlstate(error).startswith("28")
 
 
 def _sqlstate(error: BaseException) -> str:

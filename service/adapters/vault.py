@@ -1,81 +1,67 @@
-"""Vault (or OpenBao) behind a protocol of our own.
+"""The way to Vault (or OpenBao): signing in, retries, and what one of them says otherwise than the other.
 
-hvac is synchronous: inside an event loop, call these through a thread. Requests that cannot reach Vault, and answers that
-say "not now", are tried again for as long as `patience` allows; what is wrong with a request is an error at once.
+hvac is synchronous: inside an event loop, call these through a thread (vault_session.py does). Requests that cannot reach
+Vault, and answers that say "not now", are tried again for as long as `patience` allows; what is wrong with a request is an
+error at once. Where the two servers differ, the differences stand together below, each with who says what.
+
+What can be done once signed in: vault_secrets.py, vault_keys.py, vault_logins.py, vault_system.py.
 """
 
 from __future__ import annotations
 
-import base64
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import hvac
 import requests
-from hvac.exceptions import Forbidden, InternalServerError, InvalidPath, InvalidRequest, VaultDown, VaultError
+from hvac.exceptions import Forbidden, InternalServerError, InvalidRequest, VaultDown, VaultError
 
-from service.adapters.signing import FORBIDDEN, KEY_REFUSED
-from service.core.errors import Conflict, VaultUnavailable
+from service.core.errors import VaultUnavailable
 from service.core.settings import Secret
 
 Result = TypeVar("Result")
-KV, TRANSIT = "secret", "transit"  # where server.hcl mounts the engines
-# Said for a moment after the KV engine was mounted, with status 400.
+
+# --- what the two say ---
+# Said for a moment after the KV engine was mounted, with status 400; by both.
 _UPGRADING = "Upgrading from non-versioned to versioned data"
-# What OpenBao says with status 500, and Vault with 400, of a key's version that is retired, or that is not there yet.
+# Of a key's version that is retired, or that is not there yet: OpenBao with status 500, Vault with 400.
 _NO_VERSION = ("no such key version", "requested version for signing")
-
-
-class SecretStore(Protocol):
-    """What the platform needs of a vault."""
-
-    def sign_in(self, role_id: str, secret_id: Secret) -> None:
-        """Become that AppRole. Raises VaultUnavailable, also when it is refused."""
-
-    def read(self, path: str) -> Mapping[str, str] | None:
-        """The newest version at `path`, None when there is nothing."""
-
-    def create(self, path: str, values: Mapping[str, str]) -> None:
-        """Write the first version at `path`; Conflict when there ever was one."""
-
-    def has_key(self, name: str) -> bool:
-        """Whether there is a transit key of that name."""
-
-    def create_key(self, name: str, kind: str) -> None:
-        """Make a transit key, which cannot be exported; nothing happens when it exists."""
-
-    def public_keys(self, name: str) -> Mapping[int, str]:
-        """The public keys in PEM, by version, of a transit key of the kind ecdsa-p256, without those that are retired."""
-
-    def sign(self, name: str, version: int, message: bytes) -> bytes:
-        """A signature by that version of a transit key, over the SHA-256 of `message`: r and s, as JWTs have it.
-
-        Raises VaultUnavailable: FORBIDDEN when our own token has ended, KEY_REFUSED when the version is retired.
-        """
+# Of itself, with status 503: "Vault is sealed", "OpenBao is sealed".
+_IS_SEALED = "is sealed"
+# Of audit devices, with status 400: OpenBao takes them from its configuration alone.
+AUDIT_IS_CONFIGURED = "cannot enable audit device via API"
+# Of a path where something is mounted or enabled already, with status 400: "path is already in use at ..."; by both.
+IN_USE = "already in use"
 
 
 class Vault:
-    """SecretStore over HTTP. `timeout` is per request, `patience` for a whole call with its retries, both in seconds."""
+    """`timeout` is per request, `patience` for a whole call with its retries, both in seconds."""
 
     def __init__(self, address: str, *, timeout: float = 2.0, patience: float = 10.0) -> None:
         if not address:  # hvac would look for one in the environment, or take a port of this machine
-            raise VaultUnavailable("this installation has no Vault", code="VAULT_NOT_CONFIGURED", hint="set VAULT_ADDR")
+            raise VaultUnavailable(
+                "this installation has no Vault", code=VaultUnavailable.NOT_CONFIGURED, hint="set VAULT_ADDR"
+            )
         session = requests.Session()
         session.trust_env = False  # no proxy and no netrc of the user's between us and Vault
         # An empty token: without one hvac would take VAULT_TOKEN or ~/.vault-token of whoever runs us.
-        self._client = hvac.Client(url=address, token="", timeout=timeout, allow_redirects=False, session=session)
+        self.client = hvac.Client(url=address, token="", timeout=timeout, allow_redirects=False, session=session)
+        self._address = address
+        self._timeout = timeout
         self._patience = patience
 
     def close(self) -> None:
         """Give the connections back."""
-        self._client.adapter.close()
+        self.client.adapter.close()
 
-    def sign_in(self, role_id: str, secret_id: Secret) -> None:
-        """Become that AppRole; its token is kept in this client alone."""
+    def sign_in(self, role_id: str, secret_id: Secret) -> float:
+        """Become that AppRole; how many seconds the token holds, which is kept in this client alone."""
         try:
-            self._call(lambda: self._client.auth.approle.login(role_id=role_id, secret_id=secret_id.reveal()))
+            answer = self.call(
+                lambda: self.client.auth.approle.login(role_id=role_id, secret_id=secret_id.reveal(), use_token=False)
+            )
         except Forbidden as error:  # there is no AppRole at all: see unfinished.sql among the templates
             raise VaultUnavailable(
                 "Vault was interrupted while it set itself up for the first time",
@@ -85,91 +71,83 @@ class Vault:
         except InvalidRequest as error:
             raise VaultUnavailable(
                 f"Vault refuses the role {role_id}",
-                code="VAULT_REFUSED",
+                code=VaultUnavailable.REFUSED,
                 hint="its secret id is that of Vault's first start: put it back; a Vault older than it has to start anew",
             ) from error
+        self.client.token = answer["auth"]["client_token"]
+        return float(answer["auth"]["lease_duration"])
 
-    def read(self, path: str) -> Mapping[str, str] | None:
-        """The newest version at `path`, None when there is nothing."""
-        try:
-            answer = self._call(
-                lambda: self._client.secrets.kv.v2.read_secret_version(path, mount_point=KV, raise_on_deleted_version=False)
-            )
-        except InvalidPath:
-            return None
-        found: Mapping[str, str] | None = answer["data"]["data"]
-        return found
+    def renew(self) -> float:
+        """Keep the token for longer; how many seconds it holds now. Raises VaultUnavailable, FORBIDDEN when it has ended."""
+        answer: Mapping[str, Any] = self.permitted(self.client.auth.token.renew_self)
+        return float(answer["auth"]["lease_duration"])
 
-    def create(self, path: str, values: Mapping[str, str]) -> None:
-        """Write the first version at `path`: check-and-set with version 0 means that there must be none."""
+    def is_signed_in(self) -> bool:
+        """Whether our token holds, whatever it may be good for. Raises VaultUnavailable."""
         try:
-            self._call(lambda: self._client.secrets.kv.v2.create_or_update_secret(path, dict(values), cas=0, mount_point=KV))
-        except InvalidRequest as error:
-            if "check-and-set" in str(error):
-                raise Conflict(f"there is a secret at {path} already") from error
-            raise
-
-    def has_key(self, name: str) -> bool:
-        """Whether there is a transit key of that name."""
-        try:
-            self._call(lambda: self._client.secrets.transit.read_key(name, mount_point=TRANSIT))
-        except InvalidPath:
+            self.call(self.client.auth.token.lookup_self)
+        except (Forbidden, InvalidRequest):
             return False
         return True
 
-    def create_key(self, name: str, kind: str) -> None:
-        """Make a transit key, which cannot be exported; nothing happens when it exists."""
-        self._call(lambda: self._client.secrets.transit.create_key(name, key_type=kind, mount_point=TRANSIT))
+    def sign_out(self) -> None:
+        """End the token. Raises VaultUnavailable."""
+        self.permitted(self.client.auth.token.revoke_self)
+        self.client.token = ""
 
-    def public_keys(self, name: str) -> Mapping[int, str]:
-        """The public keys in PEM, by version, of a transit key of the kind ecdsa-p256, without those that are retired."""
-        found = self._permitted(lambda: self._client.secrets.transit.read_key(name, mount_point=TRANSIT))
-        if found["type"] != "ecdsa-p256":
-            raise VaultUnavailable(f"the key {name} in Vault is of the kind {found['type']}", code="VAULT_KEY_KIND")
-        oldest = int(found["min_decryption_version"])
-        versions = {int(version): str(key["public_key"]) for version, key in found["keys"].items()}
-        return {version: pem for version, pem in versions.items() if version >= oldest}
+    def hand_over(self, role: str, ttl: str) -> Secret:
+        """A new secret id of `role`, good for one sign-in, wrapped: good for one look within `ttl` (such as 10m)."""
+        answer = self.permitted(lambda: self.client.auth.approle.generate_secret_id(role, wrap_ttl=ttl))
+        return Secret(str(answer["wrap_info"]["token"]))
 
-    def sign(self, name: str, version: int, message: bytes) -> bytes:
-        """A signature by that version of a transit key, over the SHA-256 of `message`: r and s, as JWTs have it."""
-        found = self._permitted(
-            lambda: self._client.secrets.transit.sign_data(
-                name,
-                hash_input=base64.b64encode(message).decode(),
-                key_version=version,
-                hash_algorithm="sha2-256",
-                marshaling_algorithm="jws",
-                mount_point=TRANSIT,
-            )
-        )
-        text = str(found["signature"]).rpartition(":")[2]
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-    def _permitted(self, request: Callable[[], Any]) -> Mapping[str, Any]:
-        """What `request` answers about a key; whatever it is refused for is VaultUnavailable."""
+    def open_handover(self, wrapped: Secret) -> Secret:
+        """The secret id that was wrapped. It can be had once: raises VaultUnavailable, HANDOVER_USED, for the next."""
+        asking = Vault(self._address, timeout=self._timeout, patience=self._patience)
+        asking.client.token = wrapped.reveal()
         try:
-            answer = self._call(request)
-        except Forbidden as error:
-            raise VaultUnavailable("Vault does not let us do that (any more)", code=FORBIDDEN) from error
-        except (InvalidRequest, InternalServerError) as error:
-            raise VaultUnavailable("Vault does not sign with that version of the key", code=KEY_REFUSED) from error
-        except InvalidPath as error:
-            raise VaultUnavailable("Vault has no such key", code="VAULT_KEY_MISSING", hint="run the seed process") from error
-        found: Mapping[str, Any] = answer["data"]
-        return found
+            answer = asking.call(asking.client.sys.unwrap)
+        except (InvalidRequest, Forbidden) as error:
+            raise VaultUnavailable(
+                "what was handed over to sign in to Vault with has been used before, or is too old",
+                code=VaultUnavailable.HANDOVER_USED,
+                hint="jeex up hands over a new one; if it was not you who used it, look into Vault's audit log",
+            ) from error
+        finally:
+            asking.close()
+        return Secret(str(answer["data"]["secret_id"]))
+
+    def can_open(self, wrapped: Secret) -> bool:
+        """Whether what was handed over can still be opened. Looking does not open it."""
+        try:
+            self.call(lambda: self.client.adapter.post("/v1/sys/wrapping/lookup", json={"token": wrapped.reveal()}))
+        except (InvalidRequest, Forbidden):
+            return False
+        return True
 
     def version(self) -> str:
         """The server's version, without signing in and without retries. Raises VaultUnavailable, also when it is sealed."""
         try:
-            answer = self._client.sys.read_health_status(method="GET", standby_ok=True)
+            answer = self.client.sys.read_health_status(method="GET", standby_ok=True)
+            found = answer if isinstance(answer, dict) else answer.json()  # which fails where something else listens
         except (requests.RequestException, VaultError) as error:
-            raise VaultUnavailable(f"Vault cannot be reached ({type(error).__name__})") from error
-        found = answer if isinstance(answer, dict) else answer.json()
-        if found.get("sealed") or not found.get("initialized"):
-            raise VaultUnavailable("Vault is sealed" if found.get("initialized") else "Vault is not initialised")
+            raise VaultUnavailable(
+                f"Vault cannot be reached ({type(error).__name__})", code=VaultUnavailable.UNREACHABLE
+            ) from error
+        if not found.get("initialized"):
+            raise VaultUnavailable("Vault is not initialised", code=VaultUnavailable.SEALED)
+        if found.get("sealed"):
+            raise VaultUnavailable("Vault is sealed", code=VaultUnavailable.SEALED)
         return str(found["version"])
 
-    def _call(self, request: Callable[[], Result]) -> Result:
+    def permitted(self, request: Callable[[], Result]) -> Result:
+        """What `request` answers; a refusal of the token that we have is VaultUnavailable."""
+        try:
+            return self.call(request)
+        except Forbidden as error:
+            raise VaultUnavailable("Vault does not let us do that (any more)", code=VaultUnavailable.FORBIDDEN) from error
+
+    def call(self, request: Callable[[], Result]) -> Result:
+        """What `request` answers, in spite of what passes. Raises VaultUnavailable, and hvac's errors for the rest."""
         deadline = time.monotonic() + self._patience
         pause = 0.02
         while True:
@@ -184,8 +162,16 @@ class Vault:
                     raise
                 reason = error
             if time.monotonic() + pause > deadline:
-                raise VaultUnavailable(
-                    f"Vault did not answer for {self._patience:g} s ({type(reason).__name__})"
-                ) from reason
+                raise _unavailable(reason, self._patience) from reason
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret: clients must not come back at once
             pause = min(pause * 2, 1.0)
+
+
+def _unavailable(reason: Exception, patience: float) -> VaultUnavailable:
+    if isinstance(reason, VaultDown) and _IS_SEALED in str(reason):
+        return VaultUnavailable(
+            "Vault is sealed", code=VaultUnavailable.SEALED, hint="unseal it; what waits for it goes on by itself"
+        )
+    return VaultUnavailable(
+        f"Vault did not answer for {patience:g} s ({type(reason).__name__})", code=VaultUnavailable.UNREACHABLE
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,12 +27,22 @@ _ROUTES = (projects, documents, users, keys, whoami, tokens, tenants, system, he
 _ALLOWED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID", "traceparent")
 
 
-def create_app(parts: Parts, settings: Settings, *, close: Callable[[], Awaitable[None]]) -> ASGIApp:
-    """The whole HTTP surface. `close` is called when the server ends."""
+def create_app(
+    parts: Parts,
+    settings: Settings,
+    *,
+    close: Callable[[], Awaitable[None]],
+    background: Callable[[], Coroutine[None, None, None]] | None = None,
+) -> ASGIApp:
+    """The whole HTTP surface. `background` runs for as long as the server does; `close` is called when that ends."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(background()) if background is not None else None
         yield
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
         await close()
 
     app = FastAPI(

@@ -33,6 +33,7 @@ from service.core.errors import Forbidden, Unauthenticated
 from service.core.settings import Secret
 from service.services import authentication
 from service.services.authentication import Claim, Principal, Recent
+from service.services.oauth import OAuthProviders
 from service.services.passwords import Passwords
 from service.services.system import Report
 from service.services.tokens import Tokens
@@ -53,6 +54,7 @@ class Parts:
     limiter: RateLimiter  # requests of a tenant
     attempts: RateLimiter  # to sign in, of an address
     admin_key: Secret
+    oauth: OAuthProviders
     report: Report
     draining: Draining
     head: str  # revision of the schema that this code needs

@@ -5,21 +5,32 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Generic, TypeVar
+from urllib.parse import urlsplit
+
+import structlog
 
 from migrations import revisions
 from service.adapters.database import Database
+from service.adapters.secret_cache import SecretCache
 from service.adapters.signing import TransitSigner
+from service.adapters.vault_session import VaultSession
 from service.api.app import create_app
 from service.api.dependencies import Parts
 from service.api.limits import RateLimiter
 from service.api.server import Draining, serve
+from service.commands import entrance
 from service.core import logs, settings
+from service.core.errors import VaultUnavailable
 from service.core.settings import Secret, Settings
+from service.services import upkeep
 from service.services.authentication import Recent
+from service.services.oauth import OAuthProviders
 from service.services.passwords import Passwords
+from service.services.peppers import Peppers
+from service.services.secrets import PEPPER
 from service.services.system import Probe, Report, Seen
 from service.services.tokens import Tokens
 
@@ -30,55 +41,66 @@ if TYPE_CHECKING:
 Client = TypeVar("Client")
 ADMINISTRATION = 3  # connections
 ATTEMPTS = 10  # to sign in, a minute and address
-SIGNING_PATIENCE = 1.0  # seconds
 
 
 def run(environ: Mapping[str, str]) -> int:
     """0 when it was told to end, 1 when it could not start. Raises SettingsError."""
-    found = settings.load(environ, required=("DATABASE_URL",))
-    logs.configure(found.log_level, "api")
-    database = pool(found, found.database_url, found.database_pool_size)
-    administration = pool(found, found.database_admin_url, ADMINISTRATION) if found.database_admin_url else None
-    cache, vault, signing = late_cache(found), late_vault(found), late_vault(found, patience=SIGNING_PATIENCE)
+    logs.configure(settings.load(environ).log_level, "api")
+    try:
+        found, session = asyncio.run(entrance.load(environ, required=("DATABASE_URL",)))
+    except VaultUnavailable as error:
+        structlog.get_logger().error("api.failed", code=error.code, reason=error.message, hint=error.hint)
+        return 1
+    database = pool(found, session, "app", found.database_url, found.database_pool_size)
+    administration = None
+    if found.database_admin_url:
+        administration = pool(found, session, "admin", found.database_admin_url, ADMINISTRATION)
+    cache, vault = late_cache(found), late_vault(found)
+    secrets = SecretCache(session)
     parts = Parts(
         database=database,
         administration=administration,
-        tokens=Tokens(TransitSigner(signing.get, found.vault_role_id, found.vault_secret_id)),
-        passwords=Passwords(),
+        tokens=Tokens(TransitSigner(session), announced=found.jwt_announced),
+        passwords=Passwords(Peppers(lambda version: secrets.fresh(PEPPER, version)) if session.may_enter else None),
         recent=Recent(),
         limiter=RateLimiter(found.rate_limit),
         attempts=RateLimiter(ATTEMPTS),
         admin_key=found.admin_key,
+        oauth=OAuthProviders(secrets),
         report=Report(probes(database, cache, vault, found)),
         draining=Draining(),
         head=revisions.head(),
         version=version("jeex"),
     )
+    pools = [one for one in (database, administration) if one is not None]
 
     async def close() -> None:
         if cache.made is not None:
             await cache.made.close()
-        for one in (vault, signing):
-            if one.made is not None:
-                one.made.close()
-        await database.close()
-        if administration is not None:
-            await administration.close()
+        if vault.made is not None:
+            vault.made.close()
+        for one in pools:
+            await one.close()
+        await session.close()
 
-    app = create_app(parts, found, close=close)
+    def background() -> Coroutine[None, None, None]:
+        return upkeep.keep(session, pools, poll=found.vault_poll)
+
+    app = create_app(parts, found, close=close, background=background if session.may_enter else None)
     gc.collect()
     gc.freeze()  # what has been made by now stays: to look through it again and again would be a tenth of all work
     return serve(app, host=found.api_host, port=found.api_port, draining=parts.draining, drain=found.drain_seconds)
 
 
-def pool(found: Settings, url: Secret, size: int) -> Database:
-    """A pool of connections as the role of `url`; none is made before it is asked for."""
+def pool(found: Settings, session: VaultSession, name: str, url: Secret, size: int) -> Database:
+    """A pool of connections, none made before it is asked for. A URL that names nobody has Vault say who, by `name`."""
     return Database(
         url,
         pool_size=size,
         timeout=found.database_timeout,
         statement_timeout=found.database_statement_timeout,
         pooler=found.database_pooler,
+        logins=None if urlsplit(url.reveal()).username else upkeep.vault_logins(session, name),
     )
 
 
@@ -109,13 +131,13 @@ def late_cache(found: Settings) -> Late[Cache]:
     return Late(make)
 
 
-def late_vault(found: Settings, *, patience: float = 0.0) -> Late[Vault]:
-    """Vault: without patience for the status report, for it is asked again soon; with a little to sign."""
+def late_vault(found: Settings) -> Late[Vault]:
+    """Vault, for the status report: without patience, for it is asked again soon."""
 
     def make() -> Vault:
         from service.adapters.vault import Vault
 
-        return Vault(found.vault_addr, timeout=0.5, patience=patience)
+        return Vault(found.vault_addr, timeout=0.5, patience=0)
 
     return Late(make)
 

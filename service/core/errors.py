@@ -126,6 +126,14 @@ class DatabaseUnavailable(Unavailable):
 
 
 class VaultUnavailable(Unavailable):
-    """Vault cannot be reached, is sealed, or does not let us in."""
+    """Vault cannot be reached, is sealed, or does not let us in. What these codes say, the others need not tell apart."""
 
     code = "VAULT_UNAVAILABLE"
+
+    NOT_CONFIGURED = "VAULT_NOT_CONFIGURED"
+    UNREACHABLE = "VAULT_UNREACHABLE"
+    SEALED = "VAULT_SEALED"
+    REFUSED = "VAULT_REFUSED"  # our way in is not (or no longer) known there
+    HANDOVER_USED = "VAULT_HANDOVER_USED"  # our way in was used before, by us or by somebody else
+    FORBIDDEN = "VAULT_FORBIDDEN"  # our token has ended, or may not do this
+    KEY_REFUSED = "VAULT_KEY_REFUSED"  # a key's version that does not sign any more

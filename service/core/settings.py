@@ -1,7 +1,8 @@
-"""What a process is told: environment variables and one file, read once into a frozen value.
+"""What a process is told: environment variables, one file and Vault, read once into a frozen value.
 
 Precedence: environment, then the JSON object in the file that SETTINGS_FILE names (mode 0600, so that a process's
-environment need not hold secrets), then the default. An empty value means the default.
+environment need not hold secrets), then what stands in Vault under the same names (`load` is given it by a process that has
+been there), then the default. An empty value means the default.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import os
 import re
 import stat
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from service.core.errors import SettingsError
@@ -21,6 +23,12 @@ _HARMLESS = re.compile(r"https?://[A-Za-z0-9.\-:\[\]]+(/[A-Za-z0-9._~/-]*)?")
 _HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 POOLERS = ("none", "transaction")
+# What is rotated by itself, by the names of services/rotation.py, and how old it may become.
+ROTATIONS: Mapping[str, str] = MappingProxyType({"jwt": "90d", "database": "30d", "api-pepper": "365d"})
+# Where the way to Vault stands, and what a process needs before it has been there.
+NOT_FROM_VAULT = ("VAULT_ADDR", "VAULT_ROLE_ID", "VAULT_SECRET_ID", "VAULT_HANDOVER", "SETTINGS_FILE")
+_AGE = re.compile(r"(\d{1,6})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +54,11 @@ class Secret:
 class Settings:
     """One field per variable. URLs that hold a password are Secrets; times are in seconds."""
 
-    database_url: Secret = Secret()  # as jeex_app: serves requests
-    database_admin_url: Secret = Secret()  # as jeex_admin: tenant administration
+    database_url: Secret = Secret()  # as jeex_app: serves requests. Without a user in it, logins come from Vault
+    database_admin_url: Secret = Secret()  # as jeex_admin: tenant administration. The same
     database_owner_url: Secret = Secret()  # as jeex_owner: migrations
+    database_logins_url: Secret = Secret()  # as jeex_logins: what Vault makes logins with
+    database_login_seconds: int = 3600  # that such a login holds; half of that is for a Vault that is away
     database_pool_size: int = 10  # connections per process and role
     database_timeout: float = 5.0  # to connect, or to wait for a connection
     database_statement_timeout: float = 30.0  # for one statement; PostgreSQL ends it
@@ -56,7 +66,14 @@ class Settings:
     redis_url: Secret = Secret()
     vault_addr: str = ""
     vault_role_id: str = ""
-    vault_secret_id: Secret = Secret()
+    vault_secret_id: Secret = Secret()  # one that may be used again and again; or
+    vault_handover: str = ""  # the file where a wrapped one was handed over, good for one use
+    vault_poll: float = 15.0  # seconds between two looks at whether something was rotated
+    vault_operator_secret: Secret = Secret()  # what the operator is to sign in with
+    handover_folder: str = ""  # where the seed process hands over
+    heartbeat_file: str = ""  # touched by the worker after each look
+    jwt_announced: float = 120.0  # seconds that a new key for tokens is published before it signs
+    rotate_after: Mapping[str, float | None] = field(default_factory=dict)  # seconds by what is rotated; None for never
     admin_key: Secret = Secret()  # opens the administration of tenants over HTTP; without it there is none
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")  # what a request's Host may say; "*" for anything
@@ -72,18 +89,26 @@ class Settings:
     frontend_port: int = 5200
 
 
-def load(environ: Mapping[str, str], *, required: Collection[str] = ()) -> Settings:
-    """Settings out of `environ`. `required` are variables that this process cannot do without.
+def load(
+    environ: Mapping[str, str], *, required: Collection[str] = (), vault: Mapping[str, str] = MappingProxyType({})
+) -> Settings:
+    """Settings out of `environ`, and out of what stands in `vault`. `required` are those that a process cannot do without.
 
     Raises SettingsError naming every variable that is missing or wrong, in one line, without values.
     """
-    values = {**_file(environ.get("SETTINGS_FILE", "")), **{name: text for name, text in environ.items() if text}}
+    values = {
+        **{name: text for name, text in vault.items() if text and name not in NOT_FROM_VAULT},
+        **_file(environ.get("SETTINGS_FILE", "")),
+        **{name: text for name, text in environ.items() if text},
+    }
     problems = [f"{name} is missing" for name in required if not values.get(name)]
     reader = _Reader(values, problems)
     settings = Settings(
         database_url=reader.secret_url("DATABASE_URL", "postgresql"),
         database_admin_url=reader.secret_url("DATABASE_ADMIN_URL", "postgresql"),
         database_owner_url=reader.secret_url("DATABASE_OWNER_URL", "postgresql"),
+        database_logins_url=reader.secret_url("DATABASE_LOGINS_URL", "postgresql"),
+        database_login_seconds=int(reader.number("DATABASE_LOGIN_SECONDS", 3600, 2, 86_400, whole=True)),
         database_pool_size=int(reader.number("DATABASE_POOL_SIZE", 10, 1, 1000, whole=True)),
         database_timeout=reader.number("DATABASE_TIMEOUT", 5, 0.1, 300),
         database_statement_timeout=reader.number("DATABASE_STATEMENT_TIMEOUT", 30, 0.1, 3600),
@@ -92,6 +117,13 @@ def load(environ: Mapping[str, str], *, required: Collection[str] = ()) -> Setti
         vault_addr=reader.url("VAULT_ADDR", "http", "https"),
         vault_role_id=values.get("VAULT_ROLE_ID", ""),
         vault_secret_id=Secret(values.get("VAULT_SECRET_ID", "")),
+        vault_handover=values.get("VAULT_HANDOVER", ""),
+        vault_poll=reader.number("VAULT_POLL", 15, 0.1, 3600),
+        vault_operator_secret=Secret(values.get("VAULT_OPERATOR_SECRET", "")),
+        handover_folder=values.get("HANDOVER_FOLDER", ""),
+        heartbeat_file=values.get("HEARTBEAT_FILE", ""),
+        jwt_announced=reader.number("JWT_ANNOUNCED", 120, 0, 3600),
+        rotate_after={kind: reader.age(rotation_variable(kind), text) for kind, text in ROTATIONS.items()},
         admin_key=reader.long_secret("ADMIN_KEY", 32),
         cors_origins=reader.origins("CORS_ORIGINS"),
         allowed_hosts=reader.hosts("ALLOWED_HOSTS") or ("127.0.0.1", "localhost"),
@@ -109,6 +141,11 @@ def load(environ: Mapping[str, str], *, required: Collection[str] = ()) -> Setti
     if problems:
         raise SettingsError("; ".join(problems))
     return settings
+
+
+def rotation_variable(kind: str) -> str:
+    """The variable that says how old a kind of secret may become."""
+    return f"ROTATE_{kind.upper().replace('-', '_')}_AFTER"
 
 
 def _file(path: str) -> dict[str, str]:
@@ -164,6 +201,14 @@ class _Reader:
             self._problems.append(f"{name} is not {kind} from {least:g} to {most:g}")
             return default
         return number
+
+    def age(self, name: str, default: str) -> float | None:
+        """Seconds, None for `never`."""
+        text = self._values.get(name, default)
+        found = _AGE.fullmatch(text)
+        if text != "never" and found is None:
+            self._problems.append(f"{name} is neither a time such as 90d or 12h nor never")
+        return int(found[1]) * _SECONDS[found[2]] if found else None
 
     def one_of(self, name: str, allowed: Collection[str], default: str) -> str:
         text = self._values.get(name, default).lower()

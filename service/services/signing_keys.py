@@ -16,7 +16,7 @@ from service.core.errors import VaultUnavailable
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
-_OLD = 60.0  # seconds after which they are read again
+OLD = 60.0  # seconds after which they are read again, at the latest
 _PAUSE = 5.0  # between two readings, whatever unknown keys are asked for
 _PAUSE_WITHOUT = 1.0  # the same while there is no key at all
 
@@ -27,6 +27,7 @@ class SigningKeys:
     def __init__(self, signer: Signer, *, announced: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._signer = signer
         self._announced = announced
+        self._old = min(OLD, announced / 2) if announced else OLD  # a key is to be seen well before it signs
         self._clock = clock
         self._since: Mapping[str, float] = {}  # by kid: when it was first seen
         self._asked = self._read = -math.inf
@@ -47,12 +48,12 @@ class SigningKeys:
     def freshen(self) -> None:
         """Have them read in the background when they are old. Costs next to nothing when they are not."""
         now = self._clock()
-        if now - self._read > _OLD and now - self._asked > _PAUSE:
+        if now - self._read > self._old and now - self._asked > _PAUSE:
             self._start()
 
     async def current(self) -> Mapping[str, EllipticCurvePublicKey]:
         """All of them, oldest first, none older than a minute unless Vault is away. Raises VaultUnavailable."""
-        if self._clock() - self._read > _OLD:
+        if self._clock() - self._read > self._old:
             await self._ask()
         return self._some()
 

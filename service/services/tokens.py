@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from service.adapters.signing import KEY_REFUSED, Signer
+from service.adapters.signing import Signer
 from service.core.errors import Unauthenticated, VaultUnavailable
 from service.core.settings import Secret
 from service.services.authentication import ROLES
@@ -31,7 +31,8 @@ _ALGORITHM, _TYPE = "ES256", "at+jwt"
 _LONGEST = 2048  # characters; ours have some 600
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
 _REQUIRED = ["iss", "aud", "sub", "tid", "tslug", "role", "iat", "nbf", "exp", "jti"]
-_LEEWAY = 5  # seconds that clocks may differ
+LIFE = 600  # seconds that a token holds
+LEEWAY = 5  # seconds that clocks may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Tokens:
         *,
         issuer: str = "jeex",
         audience: str = "jeex-api",
-        ttl: int = 600,
+        ttl: int = LIFE,
         announced: float = 120.0,
         size: int = 10_000,
         clock: Callable[[], float] = time.time,
@@ -109,7 +110,7 @@ class Tokens:
         try:
             text = await self._sign(claims)
         except VaultUnavailable as error:
-            if error.code != KEY_REFUSED:
+            if error.code != VaultUnavailable.KEY_REFUSED:
                 raise
             await self._keys.read_again()  # that key was retired since they were read
             text = await self._sign(claims)
@@ -133,7 +134,7 @@ class Tokens:
         if key is None:
             raise _refused()
         token = self._claimed(_proved(text, key, self._issuer, self._audience))
-        self._remember(digest, _Known(token, kid, token.expires_at.timestamp() + _LEEWAY))
+        self._remember(digest, _Known(token, kid, token.expires_at.timestamp() + LEEWAY))
         return token
 
     async def jwks(self) -> dict[str, list[dict[str, str]]]:
@@ -152,7 +153,7 @@ class Tokens:
         if not all(type(one) is int for one in times):  # a bool is an int to isinstance
             raise _refused()
         issued, begins, ends = times
-        if max(issued, begins) > now + _LEEWAY or ends <= now - _LEEWAY or not issued < ends <= issued + 10 * self._ttl:
+        if max(issued, begins) > now + LEEWAY or ends <= now - LEEWAY or not issued < ends <= issued + 10 * self._ttl:
             raise _refused()
         slug, role = claims["tslug"], claims["role"]
         if not (isinstance(slug, str) and slug and isinstance(role, str) and role in ROLES):

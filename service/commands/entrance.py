@@ -1,0 +1,62 @@
+"""How each process comes into Vault, and what it finds there: shared by those that do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import structlog
+
+from service.adapters.secret_cache import SecretCache
+from service.adapters.vault_session import Handover, Identity, SecretId, VaultSession
+from service.core import settings
+from service.core.errors import SettingsError, VaultUnavailable
+from service.core.settings import Settings
+from service.services.secrets import SETTINGS
+
+START_PATIENCE = 30.0  # seconds that Vault may take to start
+
+
+def enter(found: Settings, *, patience: float = 1.0) -> VaultSession:
+    """This process's way into Vault; one that leads nowhere where there is none."""
+    identity: Identity | None = None
+    if found.vault_role_id and found.vault_handover:
+        identity = Handover(found.vault_role_id, Path(found.vault_handover))
+    elif found.vault_role_id and found.vault_secret_id:
+        identity = SecretId(found.vault_role_id, found.vault_secret_id)
+    return VaultSession(found.vault_addr, identity, patience=patience)
+
+
+async def load(environ: Mapping[str, str], *, required: Collection[str]) -> tuple[Settings, VaultSession]:
+    """The settings of this process, those that stand in Vault among them, and its way there.
+
+    Waits for a Vault that is starting: without its settings a process would run with others than it was given. Raises
+    SettingsError, VaultUnavailable.
+    """
+    found = settings.load(environ)
+    session = enter(found)
+    there: Mapping[str, str] = {}
+    if session.may_enter:
+        there = await _settings(session)
+    try:
+        return settings.load(environ, required=required, vault=there), session
+    except SettingsError:
+        await session.close()
+        raise
+
+
+async def _settings(session: VaultSession) -> Mapping[str, str]:
+    deadline = time.monotonic() + START_PATIENCE
+    while True:
+        try:
+            stored = await SecretCache(session).fresh(SETTINGS)
+        except VaultUnavailable as error:
+            passes = error.code in (VaultUnavailable.SEALED, VaultUnavailable.UNREACHABLE)
+            if not passes or time.monotonic() > deadline:
+                raise
+            structlog.get_logger().info("vault.awaited", reason=error.message)
+            await asyncio.sleep(0.5)
+        else:
+            return stored.values if stored else {}

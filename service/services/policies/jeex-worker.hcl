@@ -1,0 +1,17 @@
+# The worker: rotates what is due. It reads no secret but what it must write anew.
+path "secret/data/jeex/database"     { capabilities = ["create", "read", "update"] }
+path "secret/data/jeex/api-pepper"   { capabilities = ["create", "update"] }
+path "secret/data/jeex/rotation/*"   { capabilities = ["create", "read", "update"] }
+path "secret/metadata/jeex/*"        { capabilities = ["read"] }
+path "secret/data/jeex/settings"     { capabilities = ["read"] }
+path "transit/keys/jwt"              { capabilities = ["read"] }
+path "transit/keys/jwt/rotate"       { capabilities = ["update"] }
+path "transit/keys/jwt/config"       { capabilities = ["update"] }
+path "database/rotate-root/jeex"     { capabilities = ["update"] }
+
+# Its next way in, for when it is started again: wrapped, and good for one use.
+path "auth/approle/role/jeex-worker/secret-id" {
+  capabilities     = ["update"]
+  min_wrapping_ttl = "1s"
+  max_wrapping_ttl = "720h"
+}
