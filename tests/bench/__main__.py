@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-SUBJECTS = ("startup", "stack", "api", "growth")
+SUBJECTS = ("startup", "stack", "api", "growth", "rotation")
 
 
 def main(chosen: list[str]) -> int:

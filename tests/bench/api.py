@@ -46,7 +46,7 @@ def main() -> None:
                 f"SELECT '{tenant}', '{project}', 'guides/' || i, 'Guide ' || i, repeat('x', 500), '{user}' "
                 "FROM generate_series(1, 1000) i; ANALYZE"
             )
-            seed = Service("seed", vault.settings("jeex-operator"), Path(folder) / "seed.log")
+            seed = Service("seed", vault.seed_settings(), Path(folder) / "seed.log")
             assert seed.run() == 0, seed.log.read_text()
             api = start_api({"DATABASE_URL": postgres.url("app"), **vault.settings("jeex-api")}, Path(folder) / "api.log")
             # As the superuser, whom row security does not bind.

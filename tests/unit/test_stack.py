@@ -43,7 +43,16 @@ def compose(**services: Any) -> str:
 def test_our_stack_as_it_is_without_settings() -> None:
     ours = stack.load(OURS, {})
     assert ours.project == "jeex"
-    assert [one.name for one in ours.services] == ["postgres", "redis", "vault", "migrate", "seed", "api", "frontend"]
+    assert [one.name for one in ours.services] == [
+        "postgres",
+        "redis",
+        "vault",
+        "migrate",
+        "seed",
+        "api",
+        "frontend",
+        "worker",
+    ]
     assert {one.name: one.host_port for one in ours.services if one.host_port} == {
         "postgres": 5220,
         "redis": 5240,
@@ -73,14 +82,17 @@ def test_our_stack_as_it_is_without_settings() -> None:
 def test_a_service_of_a_profile_runs_when_it_is_asked_for() -> None:
     assert "qdrant" not in [one.name for one in stack.load(OURS, {}).services]
     assert stack.load(OURS, {}, ["vector"]).service("qdrant").host_port == 5230
-    assert {"qdrant", "worker"} <= {one.name for one in stack.load(OURS, {}, ["*"]).services}
+    assert {"qdrant"} <= {one.name for one in stack.load(OURS, {}, ["*"]).services}
     assert stack.load(OURS, {}, ["unknown"]) == stack.load(OURS, {})
 
 
 def test_a_process_of_this_machine_finds_the_published_ports() -> None:
     ours = stack.load(OURS, {"JEEX_POSTGRES_PORT": "6220", "JEEX_API_PORT": "6210", "JEEX_REDIS_PASSWORD": "redis"})
     api = ours.host_environment("api")
-    assert api["DATABASE_URL"] == "postgresql://jeex_app:jeex-development-only@127.0.0.1:6220/jeex"
+    assert api["DATABASE_URL"] == "postgresql://127.0.0.1:6220/jeex"
+    static = stack.load(OURS, {"JEEX_DB_STATIC": "1", "JEEX_DB_APP_PASSWORD": "p"}).host_environment("api")
+    assert static["DATABASE_URL"] == "postgresql://jeex_app:p@127.0.0.1:5220/jeex"
+    assert ours.host_environment("seed")["DATABASE_LOGINS_URL"].endswith("@127.0.0.1:6220/jeex")
     assert api["REDIS_URL"] == "redis://:redis@127.0.0.1:5240/0"
     assert api["VAULT_ADDR"] == "http://127.0.0.1:5250"
     assert api["API_PORT"] == "6210"

@@ -80,7 +80,7 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 
 @pytest.fixture
-def openbao(tmp_path: Path, postgres: Postgres) -> Iterator[OpenBao]:
+def new_openbao(tmp_path: Path, postgres: Postgres) -> Iterator[OpenBao]:
     """A vault on its first start, over a storage of its own."""
     server = OpenBao(tmp_path / "vault", postgres)
     server.prepare()
@@ -90,6 +90,13 @@ def openbao(tmp_path: Path, postgres: Postgres) -> Iterator[OpenBao]:
     finally:
         server.stop()
         postgres.sql("DROP TABLE IF EXISTS openbao_kv_store", database="jeex_vault")
+
+
+@pytest.fixture
+def openbao(new_openbao: OpenBao) -> OpenBao:
+    """The same, with engines, policies and roles, and no secret in it."""
+    new_openbao.arrange()
+    return new_openbao
 
 
 @pytest.fixture

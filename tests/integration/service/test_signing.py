@@ -6,13 +6,13 @@ import asyncio
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from service.adapters.signing import FORBIDDEN, KEY_REFUSED, TransitSigner
-from service.adapters.vault import Vault
+from service.adapters.signing import TransitSigner
+from service.adapters.vault_session import Handover, Identity, SecretId, VaultSession
 from service.core.errors import Unauthenticated, VaultUnavailable
 from service.core.settings import Secret
 from service.services.tokens import Tokens
@@ -28,7 +28,7 @@ class House:
     """A vault with the key that tokens are signed with, and the API's way into it."""
 
     openbao: OpenBao
-    vault: Vault
+    sessions: list[VaultSession] = field(default_factory=list)
 
     def operate(self, method: str, path: str, data: object = None) -> Any:
         status, body = self.openbao.call(method, path, data, token=self.openbao.sign_in())
@@ -41,23 +41,35 @@ class House:
     def retire_below(self, version: int) -> None:
         self.operate("POST", "transit/keys/jwt/config", {"min_decryption_version": version})
 
-    def signer(self, secret_id: str | None = None) -> TransitSigner:
-        async def get() -> Vault:
-            return self.vault
+    def session(self, identity: Identity | None = None) -> VaultSession:
+        """A process's way in; by default that of an API that something was handed over to."""
+        way = identity or Handover("jeex-api", self.openbao.hand_over())
+        session = VaultSession(self.openbao.address, way, timeout=1.0, patience=PATIENCE)
+        self.sessions.append(session)
+        return session
 
-        return TransitSigner(get, "jeex-api", Secret(self.openbao.api_secret_id if secret_id is None else secret_id))
+    def signer(self) -> TransitSigner:
+        return TransitSigner(self.session())
 
     def revoke(self) -> None:
-        """End the token that the API's client has now."""
-        assert self.openbao.call("POST", "auth/token/revoke-self", {}, token=self.vault._client.token)[0] == 204
+        """End the tokens that the API's sessions have now."""
+        for session in self.sessions:
+            if session._vault is not None:
+                self.openbao.call("POST", "auth/token/revoke-self", {}, token=session._vault.client.token)
 
 
 @pytest.fixture
 def house(openbao: OpenBao) -> Iterator[House]:
-    vault = Vault(openbao.address, timeout=1.0, patience=PATIENCE)
-    one = House(openbao, vault)
-    one.operate("POST", "transit/keys/jwt", {"type": "ecdsa-p256"})
+    one = House(openbao)
+    make_key(openbao)
     yield one
+    for session in one.sessions:
+        run(session.close())
+
+
+def make_key(openbao: OpenBao, kind: str = "ecdsa-p256") -> None:
+    vault = openbao.as_setup()
+    assert openbao.call("POST", "transit/keys/jwt", {"type": kind}, token=vault.client.token)[0] == 200
     vault.close()
 
 
@@ -119,7 +131,7 @@ def test_a_key_that_was_retired_a_moment_ago_is_not_tried_for_long(house: House)
         house.retire_below(2)
         began = time.monotonic()
         for kid in ("1", "3"):  # gone, and not there yet
-            assert await code(signer.sign(b"x", kid)) == KEY_REFUSED
+            assert await code(signer.sign(b"x", kid)) == VaultUnavailable.KEY_REFUSED
         assert time.monotonic() - began < PATIENCE
         assert opened(await issued(tokens), 0)["kid"] == "2"
 
@@ -128,15 +140,16 @@ def test_a_key_that_was_retired_a_moment_ago_is_not_tried_for_long(house: House)
 
 def test_our_own_token_may_end_at_any_time(house: House) -> None:
     async def work() -> None:
-        signer = house.signer()
+        session = house.session()
+        signer = TransitSigner(session)
         tokens = Tokens(signer)
         await issued(tokens)
         for _ in range(2):
             house.revoke()
-            before = signer._signed_in
+            before = session.signed_in
             texts = await asyncio.gather(*[issued(tokens) for _ in range(20)])
             assert len(set(texts)) == 20
-            assert signer._signed_in == before + 1  # once, however many notice
+            assert session.signed_in == before + 1  # once, however many notice
         house.revoke()
         assert list(await signer.public_keys()) == ["1"]
 
@@ -144,15 +157,21 @@ def test_our_own_token_may_end_at_any_time(house: House) -> None:
 
 
 def test_the_api_may_sign_and_read_and_nothing_else(house: House) -> None:
+    session = house.session()
+
     async def work() -> None:
-        signer = house.signer()
+        signer = TransitSigner(session)
         await signer.public_keys()
         await signer.sign(b"x", "1")
 
     run(work())
-    token = house.vault._client.token
+    assert session._vault is not None
+    token = session._vault.client.token
     assert house.openbao.call("POST", "secret/data/jeex/other", {"data": {}}, token=house.openbao.sign_in())[0] == 200
-    assert house.openbao.call("GET", "secret/data/jeex/other", token=token)[0] == 200
+    for path in ("secret/data/jeex/settings", "secret/data/jeex/oauth/github", "secret/data/jeex/database"):
+        assert house.openbao.call("GET", path, token=token)[0] == 404, path
+    for name in ("app", "admin"):
+        assert house.openbao.call("GET", f"database/creds/{name}", token=token)[0] == 200
     for method, path in (
         ("POST", "transit/keys/jwt"),
         ("POST", "transit/keys/jwt/rotate"),
@@ -164,6 +183,9 @@ def test_the_api_may_sign_and_read_and_nothing_else(house: House) -> None:
         ("POST", "transit/keys/other"),
         ("POST", "transit/sign/other"),
         ("LIST", "transit/keys"),
+        ("GET", "secret/data/jeex/other"),
+        ("POST", "secret/data/jeex/settings"),
+        ("POST", "secret/data/jeex/api-pepper"),
         ("POST", "secret/data/jeex/other"),
         ("DELETE", "secret/data/jeex/other"),
         ("GET", "secret/data/other"),
@@ -173,7 +195,10 @@ def test_the_api_may_sign_and_read_and_nothing_else(house: House) -> None:
         ("POST", "sys/mounts/other"),
         ("GET", "auth/approle/role/jeex-api"),
         ("POST", "auth/approle/role/jeex-api/secret-id"),
+        ("POST", "auth/approle/role/jeex-worker/secret-id"),
         ("POST", "auth/approle/role/jeex-api/custom-secret-id"),
+        ("POST", "database/rotate-root/jeex"),
+        ("GET", "database/config/jeex"),
         ("POST", "auth/approle/role/jeex-operator/secret-id"),
         ("POST", "auth/token/create"),
     ):
@@ -188,7 +213,7 @@ def test_a_vault_that_goes_away_and_comes_back(house: House, how: signal.Signals
         await tokens.verify(text)
         house.openbao.stop(how)
         began = time.monotonic()
-        assert await code(issued(tokens)) == "VAULT_UNAVAILABLE"
+        assert await code(issued(tokens)) == VaultUnavailable.UNREACHABLE
         assert time.monotonic() - began < 2 * PATIENCE
         assert (await tokens.verify(text)).user_id == USER
         assert (await tokens.jwks())["keys"]
@@ -200,10 +225,10 @@ def test_a_vault_that_goes_away_and_comes_back(house: House, how: signal.Signals
 
 def test_a_vault_that_is_not_there_yet(house: House) -> None:
     async def work() -> None:
-        house.openbao.stop()
         tokens = Tokens(house.signer())
+        house.openbao.stop()
         for what in (issued(tokens), tokens.jwks()):
-            assert await code(what) == "VAULT_UNAVAILABLE"
+            assert await code(what) == VaultUnavailable.UNREACHABLE
         await asyncio.to_thread(house.openbao.start)
         await asyncio.sleep(1.1)
         assert (await tokens.verify(await issued(tokens))).user_id == USER
@@ -211,56 +236,46 @@ def test_a_vault_that_is_not_there_yet(house: House) -> None:
     run(work())
 
 
-def test_a_secret_id_that_vault_was_not_set_up_with_is_named(house: House) -> None:
-    """As for a project whose Vault is older than the API's way into it."""
-
+def test_a_secret_id_that_vault_does_not_know_is_named(house: House) -> None:
     async def work() -> None:
-        tokens = Tokens(house.signer("another"))
-        with pytest.raises(VaultUnavailable, match="refuses the role jeex-api") as caught:
+        tokens = Tokens(TransitSigner(house.session(SecretId("jeex-operator", Secret("another")))))
+        with pytest.raises(VaultUnavailable, match="refuses the role jeex-operator") as caught:
             await issued(tokens)
-        assert caught.value.code == "VAULT_REFUSED"
-        assert "put it back" in caught.value.hint
+        assert caught.value.code == VaultUnavailable.REFUSED
 
     run(work())
 
 
 def test_an_installation_without_vault_says_so() -> None:
-    async def never() -> Vault:
-        raise AssertionError
-
-    async def nowhere() -> Vault:
-        return Vault("")
-
     async def work() -> None:
-        for signer in (
-            TransitSigner(never, "", Secret("x")),
-            TransitSigner(never, "jeex-api", Secret()),
-            TransitSigner(nowhere, "jeex-api", Secret("x")),
+        for session in (
+            VaultSession("http://127.0.0.1:1", None),
+            VaultSession("", SecretId("jeex-api", Secret("x"))),
         ):
-            assert await code(Tokens(signer).jwks()) == "VAULT_NOT_CONFIGURED"
-            assert await code(issued(Tokens(signer))) == "VAULT_NOT_CONFIGURED"
+            tokens = Tokens(TransitSigner(session))
+            assert await code(tokens.jwks()) == VaultUnavailable.NOT_CONFIGURED
+            assert await code(issued(tokens)) == VaultUnavailable.NOT_CONFIGURED
+            await session.close()
 
     run(work())
 
 
 @pytest.mark.parametrize("kind", [None, "aes256-gcm96", "ed25519", "ecdsa-p384"])
 def test_a_key_that_is_missing_or_of_another_kind(openbao: OpenBao, kind: str | None) -> None:
-    vault = Vault(openbao.address, patience=PATIENCE)
     if kind:
-        assert openbao.call("POST", "transit/keys/jwt", {"type": kind}, token=openbao.sign_in())[0] == 200
-    signer = House(openbao, vault).signer()
-    assert run(code(signer.public_keys())) == ("VAULT_KEY_KIND" if kind else "VAULT_KEY_MISSING")
-    vault.close()
+        make_key(openbao, kind)
+    session = House(openbao).session()
+    assert run(code(TransitSigner(session).public_keys())) == ("VAULT_KEY_KIND" if kind else "VAULT_KEY_MISSING")
+    run(session.close())
 
 
-def test_what_is_not_allowed_is_an_error_after_one_more_sign_in(house: House) -> None:
-    async def get() -> Vault:
-        return house.vault
+def test_what_is_not_allowed_is_an_error_and_no_reason_to_sign_in_again(house: House) -> None:
+    session = house.session(SecretId("jeex-operator", Secret(house.openbao.secret_id)))
 
     async def work() -> None:
-        signer = TransitSigner(get, "jeex-operator", Secret(house.openbao.secret_id))
+        signer = TransitSigner(session)
         assert list(await signer.public_keys()) == ["1"]
-        assert await code(signer.sign(b"x", "1")) == FORBIDDEN  # the operator signs nothing
-        assert signer._signed_in == 2
+        assert await code(signer.sign(b"x", "1")) == VaultUnavailable.FORBIDDEN  # the operator signs nothing
+        assert session.signed_in == 1
 
     run(work())

@@ -26,6 +26,26 @@ def test_environment_wins_over_file_over_default(tmp_path: Path) -> None:
     assert (found.api_port, found.api_host, found.log_level, found.frontend_port) == (2222, "10.0.0.1", "error", 5200)
 
 
+def test_vault_wins_over_default_only_and_never_says_where_vault_is(tmp_path: Path) -> None:
+    vault = {
+        "API_PORT": "1",
+        "LOG_LEVEL": "debug",
+        "BODY_LIMIT": "2048",
+        "VAULT_ADDR": "http://elsewhere:1",
+        "RATE_LIMIT": "",
+    }
+    found = load({"SETTINGS_FILE": file(tmp_path, '{"LOG_LEVEL": "error"}'), "API_PORT": "2222"}, vault=vault)
+    assert (found.api_port, found.log_level, found.body_limit) == (2222, "error", 2048)
+    assert (found.vault_addr, found.rate_limit) == ("", 6000)
+    with pytest.raises(SettingsError, match="BODY_LIMIT is not"):
+        load({}, vault={"BODY_LIMIT": "s3cret"})
+
+
+def test_how_old_secrets_may_become() -> None:
+    found = load({"ROTATE_JWT_AFTER": "12h", "ROTATE_API_PEPPER_AFTER": "never"}).rotate_after
+    assert found == {"jwt": 12 * 3600, "database": 30 * 86_400, "api-pepper": None}
+
+
 def test_no_secret_shows(tmp_path: Path) -> None:
     found = load({"DATABASE_URL": URL, "REDIS_URL": "redis://:s3cret@x:1/0", "VAULT_SECRET_ID": "s3cret"})
     assert found.database_url.reveal() == URL
@@ -43,6 +63,7 @@ def test_no_secret_shows(tmp_path: Path) -> None:
         ({"API_PORT": "1.5"}, "API_PORT"),
         ({"DATABASE_TIMEOUT": "nan"}, "DATABASE_TIMEOUT is not a number"),
         ({"LOG_LEVEL": "s3cret"}, "LOG_LEVEL is none of debug, info, warning, error"),
+        ({"ROTATE_JWT_AFTER": "90"}, "ROTATE_JWT_AFTER is neither a time such as 90d or 12h nor never"),
         ({"CORS_ORIGINS": "http://ok:1,http://x/path"}, "CORS_ORIGINS holds 'http://x/path'"),
         ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
         ({"API_URL": "http://x:1/'; script-src *"}, "API_URL"),
