@@ -13,9 +13,8 @@ from jeex_cli.settings import SECRETS
 
 _ASSIGNMENT = re.compile(r"^([A-Z][A-Z0-9_]*)=[ \t]*$", re.MULTILINE)
 _PROJECT = "JEEX_PROJECT"
-# Data that exists cannot be opened with new values of these; every other secret can be replaced. JEEX_VAULT_API_SECRET is
-# not among them: with another one than that of Vault's first start the API signs no tokens, and all else goes on working.
-_BOUND_TO_DATA = ("JEEX_POSTGRES_PASSWORD", "JEEX_VAULT_OPERATOR_SECRET", "JEEX_VAULT_SEAL_KEY")
+# Data that exists cannot be opened with new values of these; every other secret can be replaced.
+_BOUND_TO_DATA = ("JEEX_POSTGRES_PASSWORD", "JEEX_VAULT_SETUP_SECRET", "JEEX_VAULT_SEAL_KEY")
 
 
 def ensure(project: Project, existing: Mapping[str, str], environ: Collection[str]) -> list[str]:

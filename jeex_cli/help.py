@@ -43,6 +43,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
         (
             Command("db", "db", "migrate, status, history, shell", "jeex db migrate"),
             Command("tenant", "tenant", "create, list, show; key create, list, revoke", "jeex tenant list"),
+            Command("secrets", "secrets", "list, get, set, delete, rotate, status, oauth", "jeex secrets status"),
         ),
     ),
     (

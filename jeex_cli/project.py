@@ -10,6 +10,7 @@ from jeex_cli.errors import ConfigError, NotReady
 
 COMPOSE_FILE = "compose.yaml"
 STATE_FOLDER = ".jeex"
+_LOG_LIMIT = 20 * 1024 * 1024  # bytes
 
 _PACKAGE = Path(__file__).parent
 
@@ -122,6 +123,12 @@ def write_private(path: Path, text: str, *, durable: bool = False) -> None:
     except OSError as error:
         new.unlink(missing_ok=True)
         raise not_writable(path, error) from error
+
+
+def set_aside(log: Path) -> None:
+    """Begin a log anew once it has grown long; one such is kept. For when whoever writes to it does not run."""
+    if log.exists() and log.stat().st_size > _LOG_LIMIT:
+        log.replace(log.with_suffix(".log.1"))
 
 
 def not_writable(path: Path, error: OSError) -> NotReady:

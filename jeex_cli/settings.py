@@ -40,10 +40,11 @@ SECRETS: Mapping[str, tuple[str, int]] = MappingProxyType(
         "JEEX_DB_OWNER_PASSWORD": (_WORD, 32),
         "JEEX_DB_APP_PASSWORD": (_WORD, 32),
         "JEEX_DB_ADMIN_PASSWORD": (_WORD, 32),
+        "JEEX_DB_LOGINS_PASSWORD": (_WORD, 32),
         "JEEX_DB_VAULT_PASSWORD": (_WORD, 32),
         "JEEX_REDIS_PASSWORD": (_WORD, 32),
+        "JEEX_VAULT_SETUP_SECRET": (_WORD, 40),
         "JEEX_VAULT_OPERATOR_SECRET": (_WORD, 40),
-        "JEEX_VAULT_API_SECRET": (_WORD, 40),
         "JEEX_VAULT_SEAL_KEY": ("0123456789abcdef", 64),
         "JEEX_ADMIN_KEY": (_WORD, 43),
     }

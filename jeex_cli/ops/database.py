@@ -6,15 +6,15 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from jeex_cli import state
-from jeex_cli.errors import JeexError, NotReady, Unhealthy
+from jeex_cli.errors import NotReady
 from jeex_cli.events import Step
+from jeex_cli.ops.failures import translated
 from jeex_cli.runtimes.programs import Place
 from jeex_cli.runtimes.programs.postgres import binaries
 from jeex_cli.session import Session
@@ -26,15 +26,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The roles that `jeex db shell` can be: the service whose environment has its URL, and the variable.
-ROLES = {
-    "app": ("api", "DATABASE_URL"),
-    "admin": ("api", "DATABASE_ADMIN_URL"),
-    "owner": ("migrate", "DATABASE_OWNER_URL"),
-}
-
-# Where to look next, by the service's codes: it does not know that there is a jeex.
-_HINTS = {"TENANT_UNKNOWN": "jeex tenant list"}
+# The roles that jeex itself can be: the service has logins of its own from Vault.
+ROLES = ("app", "admin", "owner")
 
 
 def migrate(session: Session) -> UpgradeResult:
@@ -86,9 +79,12 @@ def shell(session: Session, role: str, arguments: Sequence[str]) -> NoReturn:
 
 
 def url(session: Session, role: str) -> str:
-    """The URL with which `role` connects from this machine."""
-    service, variable = ROLES[role]
-    return session.stack.host_environment(service)[variable]
+    """The URL with which `role` connects from this machine: the owner's, with another name and password."""
+    owner = urlsplit(session.stack.host_environment("migrate")["DATABASE_OWNER_URL"])
+    if role == "owner":
+        return owner.geturl()
+    password = session.stack.service("postgres").environment[f"JEEX_DB_{role.upper()}_PASSWORD"]
+    return owner._replace(netloc=f"jeex_{role}:{quote(password, safe='')}@{owner.hostname}:{owner.port}").geturl()
 
 
 def in_transaction(
@@ -105,24 +101,6 @@ def in_transaction(
 
     with translated(hints):
         return asyncio.run(run())
-
-
-@contextmanager
-def translated(hints: Mapping[str, str] | None = None) -> Iterator[None]:
-    """The service's errors as jeex's: the edge between the two. `hints` are next commands by code."""
-    from service.core.errors import DatabaseUnavailable, InvalidInput, ServiceError
-
-    further = {**_HINTS, **(hints or {})}
-    try:
-        yield
-    except DatabaseUnavailable as error:
-        raise Unhealthy(error.message, code=error.code, hint=error.hint or "jeex up; jeex status") from error
-    except InvalidInput as error:
-        from jeex_cli.errors import UsageError
-
-        raise UsageError(error.message, code=error.code, hint=error.hint or further.get(error.code, "")) from error
-    except ServiceError as error:
-        raise JeexError(error.message, code=error.code, hint=error.hint or further.get(error.code, "")) from error
 
 
 def _psql(session: Session) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from jeex_cli.ops import database
 from jeex_cli.session import Session
 from jeex_cli.stack import HttpProbe, PostgresProbe, RedisProbe, Service
 
@@ -70,7 +71,7 @@ async def _postgres(session: Session) -> str:
     import asyncpg
 
     try:
-        connection = await asyncpg.connect(session.stack.host_environment("api")["DATABASE_URL"])
+        connection = await asyncpg.connect(database.url(session, "app"))
     except asyncpg.PostgresError as error:
         raise _Refused(str(error)) from error
     try:

@@ -14,7 +14,7 @@ from jeex_cli import probe, proc
 from jeex_cli.errors import NotReady, TimedOut, Unhealthy
 from jeex_cli.events import Report, Step
 from jeex_cli.proc import Exit, Process
-from jeex_cli.project import private_folder
+from jeex_cli.project import private_folder, set_aside
 from jeex_cli.runtimes import graph
 from jeex_cli.runtimes.base import ServiceState
 from jeex_cli.runtimes.graph import Cancelled
@@ -25,7 +25,6 @@ from jeex_cli.stack import Service, Stack
 _GRACE = 10.0  # seconds a server gets to end before it is killed
 _STARTING = 30.0  # seconds during which a server that does not answer yet counts as starting
 _POLL = 0.005
-_LOG_LIMIT = 20 * 1024 * 1024  # bytes; a longer log is set aside when its service starts, one such is kept
 _NEEDED_SPACE = 300 * 1024 * 1024  # bytes: a fresh data directory with its write-ahead log, and room to work
 
 
@@ -145,8 +144,7 @@ class EmbeddedRuntime:
 
     def _launch(self, service: Service, record: Record, launch: Launch, patience: _Patience) -> Process:
         record.write_started(Started(launch.digest, service.host_port, service.program or ""))
-        if record.log_file.exists() and record.log_file.stat().st_size > _LOG_LIMIT:
-            record.log_file.replace(record.log_file.with_suffix(".log.1"))
+        set_aside(record.log_file)
         proc.spawn(
             launch.argv,
             record=record.pid_file,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -100,8 +100,8 @@ class VaultLogins:
     def issue(self, name: str) -> Login:
         """A new login. Raises VaultUnavailable, VAULT_DATABASE when Vault cannot make one."""
         try:
-            answer = self._vault.permitted(lambda: self._engine.generate_credentials(name, mount_point=DATABASE))
-        except (InvalidPath, InvalidRequest, InternalServerError) as error:
+            answer = self._working(lambda: self._engine.generate_credentials(name, mount_point=DATABASE))
+        except (InvalidPath, InvalidRequest) as error:
             raise VaultUnavailable(
                 "Vault makes no logins of this database", code="VAULT_DATABASE", hint="run the seed process"
             ) from error
@@ -124,5 +124,16 @@ class VaultLogins:
         return {prefix + key for key in answer["data"]["keys"]}
 
     def rotate_root(self) -> None:
-        """Change the password that logins are made with. From then on nobody but Vault knows it."""
-        self._vault.permitted(lambda: self._engine.rotate_root_credentials(_CONNECTION, mount_point=DATABASE))
+        """Change the password that logins are made with. From then on nobody but Vault knows it. Raises VaultUnavailable."""
+        self._working(lambda: self._engine.rotate_root_credentials(_CONNECTION, mount_point=DATABASE))
+
+    def _working(self, request: Callable[[], Any]) -> Any:
+        """What `request` answers, for which Vault has to work in PostgreSQL. It says 500 where it cannot."""
+        try:
+            return self._vault.permitted(request)
+        except VaultUnavailable as error:
+            if not isinstance(error.__cause__, InternalServerError):
+                raise
+        raise VaultUnavailable(  # not chained: its text may hold the connection's
+            "Vault cannot work in PostgreSQL", code="VAULT_DATABASE", hint="jeex status; jeex logs vault"
+        )

@@ -59,23 +59,23 @@ class Cli:
             **self.extra,
         }
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*self.program, *arguments],
             cwd=self.folder,
             env=self.env,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run to the end; the exit code must be `code`."""
-        process = self.start(*arguments)
+    def run(self, *arguments: str, code: int = 0, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run to the end, with `text` on stdin; the exit code must be `code`."""
+        process = self.start(*arguments, stdin=subprocess.DEVNULL if text is None else subprocess.PIPE)
         try:
-            out, err = process.communicate(timeout=100)
+            out, err = process.communicate(text, timeout=100)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
@@ -83,9 +83,9 @@ class Cli:
         assert process.returncode == code, f"jeex {' '.join(arguments)}: {process.returncode}\n{out}\n{err}\n{self.logs()}"
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
-    def json(self, *arguments: str, code: int = 0) -> Any:
+    def json(self, *arguments: str, code: int = 0, text: str | None = None) -> Any:
         """The `data` (or, for a failure, the `error`) of a `--json` run; stdout must be that one document."""
-        document = json.loads(self.run(*arguments, "--json", code=code).stdout)
+        document = json.loads(self.run(*arguments, "--json", code=code, text=text).stdout)
         assert document["version"] == 1
         assert document["ok"] is (code == 0)
         return document["data"] if code == 0 else document["error"]

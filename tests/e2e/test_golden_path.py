@@ -33,6 +33,17 @@ def secrets_of(cli: Cli) -> list[str]:
     return [value for name, value in pairs if name.endswith(("_PASSWORD", "_SECRET", "_KEY"))]
 
 
+def secrets_of_vault(cli: Cli) -> list[str]:
+    """Every secret that was generated and is in Vault, or on its way to a process."""
+    from tests.e2e.test_recovery import operator_token, vault
+
+    token = operator_token(cli)
+    pepper: str = vault(cli, "secret/data/jeex/api-pepper", token=token)["data"]["data"]["pepper"]
+    handed = [path.read_text().strip() for path in (cli.folder / ".jeex" / "run" / "handover").glob("*/wrapped")]
+    assert len(handed) == 2
+    return [token, pepper, *handed]
+
+
 def assert_no_secret_is_readable(cli: Cli, printed: list[str], values: list[str]) -> None:
     assert values
     for value in values:
@@ -67,6 +78,7 @@ def test_first_run(cli: Cli) -> None:
         "seed": "completed",
         "api": "running",
         "frontend": "running",
+        "worker": "running",
     }
     assert f"http://127.0.0.1:{cli.ports['API']}/docs" in first.stdout
     assert (cli.folder / ".env").stat().st_mode & 0o777 == 0o600
@@ -101,7 +113,7 @@ def test_first_run(cli: Cli) -> None:
 
     # Structured entries with correlation ids; every service in one time line.
     lines = [json.loads(line) for line in cli.run("logs", "--json", "--tail", "-1").stdout.splitlines()]
-    assert {line["service"] for line in lines} >= {"postgres", "redis", "vault", "migrate", "seed", "api"}
+    assert {line["service"] for line in lines} >= {"postgres", "redis", "vault", "migrate", "seed", "api", "worker"}
     times = [line["time"] for line in lines if line["time"]]
     assert times == sorted(times)
     requests = [
@@ -122,7 +134,9 @@ def test_first_run(cli: Cli) -> None:
     assert "already running" in second.stderr
 
     shown = cli.run("config", "show").stdout
-    assert_no_secret_is_readable(cli, [first.stdout, first.stderr, second.stdout, shown], [*secrets_of(cli), key])
+    assert_no_secret_is_readable(
+        cli, [first.stdout, first.stderr, second.stdout, shown], [*secrets_of(cli), *secrets_of_vault(cli), key]
+    )
 
     # Down and up again: data and secrets are still there.
     cli.run("down")

@@ -48,10 +48,10 @@ def operator_token(cli: Cli) -> str:
 
 def test_a_killed_server_is_named_and_it_alone_is_restarted(cli: Cli) -> None:
     cli.run("up")
-    pepper = vault(cli, "secret/data/jeex/api", token=operator_token(cli))["data"]["data"]
+    pepper = vault(cli, "secret/data/jeex/api-pepper", token=operator_token(cli))["data"]["data"]
     assert pepper
     key = cli.json("tenant", "create", "acme", "--admin", "alice@acme.example")["key"]
-    for victim in ("postgres", "redis", "vault", "api", "frontend"):
+    for victim in ("postgres", "redis", "vault", "api", "frontend", "worker"):
         before = cli.services()
         os.kill(before[victim]["pid"], signal.SIGKILL)
         time.sleep(0.3)
@@ -67,7 +67,7 @@ def test_a_killed_server_is_named_and_it_alone_is_restarted(cli: Cli) -> None:
         assert {name: after[name]["pid"] for name in others} == {name: before[name]["pid"] for name in others}
     # Nothing committed is lost: the tenant, and the secrets that were written before the crashes.
     assert get(cli, "/api/v1/whoami", key)[0] == 200
-    assert vault(cli, "secret/data/jeex/api", token=operator_token(cli))["data"]["data"] == pepper
+    assert vault(cli, "secret/data/jeex/api-pepper", token=operator_token(cli))["data"]["data"] == pepper
     assert all(one["ok"] for one in cli.json("health")["services"])
 
 

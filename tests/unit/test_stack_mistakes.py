@@ -205,15 +205,15 @@ def test_no_shape_of_a_service_escapes_as_anything_else(
     tmp_path_factory: pytest.TempPathFactory, key: str, value: Any
 ) -> None:
     text = yaml.safe_dump({"services": {"a": {"image": "i", "x-jeex": {}, key: value}, "b": {"image": "i", "x-jeex": {}}}})
-    only_config_errors(tmp_path_factory.getbasetemp(), text)
+    only_config_errors(tmp_path_factory.mktemp("mistakes"), text)
 
 
 @settings(database=None, deadline=None, max_examples=100)
 @given(JSON, st.sampled_from(["name", "services", "x-jeex", "include"]))
 def test_no_shape_of_a_file_escapes_as_anything_else(tmp_path_factory: pytest.TempPathFactory, value: Any, key: str) -> None:
-    only_config_errors(tmp_path_factory.getbasetemp(), yaml.safe_dump(value))
+    only_config_errors(tmp_path_factory.mktemp("mistakes"), yaml.safe_dump(value))
     only_config_errors(
-        tmp_path_factory.getbasetemp(), yaml.safe_dump({"services": {"a": {"image": "i", "x-jeex": {}}}, key: value})
+        tmp_path_factory.mktemp("mistakes"), yaml.safe_dump({"services": {"a": {"image": "i", "x-jeex": {}}}, key: value})
     )
 
 
@@ -226,4 +226,4 @@ def test_no_damage_to_our_file_escapes_as_anything_else(
     start = data.draw(st.integers(0, len(text)))
     length = data.draw(st.integers(0, 20))
     put = data.draw(st.text(st.sampled_from("${}[]:-?+*&!|>'\"#%@, \n\tab01\0\x7f\ufeff"), max_size=6))
-    only_config_errors(tmp_path_factory.getbasetemp(), text[:start] + put + text[start + length :])
+    only_config_errors(tmp_path_factory.mktemp("mistakes"), text[:start] + put + text[start + length :])

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from pathlib import Path
 
 from jeex_cli.errors import Unhealthy
 from jeex_cli.probe import HOST
 from jeex_cli.proc import Process
-from jeex_cli.project import bundled, private_folder, write_private
+from jeex_cli.project import bundled, private_folder, set_aside, write_private
 from jeex_cli.runtimes.programs.base import Launch, Place, checked_version, wheel_folder
 from jeex_cli.runtimes.programs.postgres import run_script
 from jeex_cli.stack import Service
 
 _VARIABLE = "JEEX_OPENBAO"
+_AUDIT = "vault-audit.log"  # from where the server runs: beside the other logs
 
 
 class OpenBao:
@@ -30,20 +30,21 @@ class OpenBao:
     def prepare(self, service: Service, place: Place) -> Launch:
         """Every secret is handed over in a file of its own, mode 0600."""
         folder = private_folder(place.project.run / "vault")
+        templates = bundled("templates") / "openbao"
         env = place.stack.host_environment(service.name)
         address = f"{HOST}:{service.host_port}"
         files = {
             "seal.key": place.settings.values["JEEX_VAULT_SEAL_KEY"].text,
-            "operator-secret-id": place.settings.values["JEEX_VAULT_OPERATOR_SECRET"].text,
-            "api-secret-id": place.settings.values["JEEX_VAULT_API_SECRET"].text,
+            "setup-secret-id": place.settings.values["JEEX_VAULT_SETUP_SECRET"].text,
+            "setup-policy.hcl": (templates / "setup-policy.hcl").read_text(),
             "pgpass": ":".join((env["PGHOST"], env["PGPORT"], env["PGDATABASE"], env["PGUSER"], env.pop("PGPASSWORD")))
             + "\n",
-            "listener.hcl": f'listener "tcp" {{\n  address = "{address}"\n  tls_disable = true\n}}\napi_addr = "http://{address}"\n',
+            "listener.hcl": f'listener "tcp" {{\n  address = "{address}"\n  tls_disable = true\n}}\n'
+            f'api_addr = "http://{address}"\n'
+            f'audit "file" "jeex" {{\n  options {{ file_path = "../../logs/{_AUDIT}" }}\n}}\n',
         }
         for name, text in files.items():
             write_private(folder / name, text)
-        templates = bundled("templates") / "openbao"
-        shutil.copytree(templates / "policies", folder / "policies", dirs_exist_ok=True)
         argv = (
             str(self._binary(place)),
             "server",
@@ -55,6 +56,7 @@ class OpenBao:
 
     def clear(self, service: Service, place: Place) -> None:
         """A server that was killed while it set itself up has no way in: empty what it left, so that it starts anew."""
+        set_aside(self._audit(place))
         if self._complete(place).exists():
             return
         script = bundled("templates") / "openbao" / "unfinished.sql"
@@ -72,6 +74,9 @@ class OpenBao:
     def stop(self, process: Process, service: Service, place: Place) -> None:
         """It finishes requests and leaves; nothing is kept in memory alone."""
         process.signal(signal.SIGTERM)
+
+    def _audit(self, place: Place) -> Path:
+        return place.project.logs / _AUDIT
 
     def _complete(self, place: Place) -> Path:
         return place.project.data / "vault.complete"
