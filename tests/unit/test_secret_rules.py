@@ -194,7 +194,7 @@ def test_a_deleted_version_keeps_no_field_of_the_next() -> None:
 
 
 def test_the_list_is_by_path_and_says_what_is_due() -> None:
-    store = LocalSecrets(clock=lambda: NOW - timedelta(hours=2))
+    store = LocalSecrets(clock=lambda: datetime.now(UTC) - timedelta(hours=2))
     for path in ("jeex/b", "jeex/b/c/d", "jeex/a", "jeex/database", "jeex/gone"):
         secrets.write(store, path, {"value": "1"}, max_age="1h" if path != "jeex/a" else None)
     store.delete("jeex/gone")

@@ -184,7 +184,8 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 def only_config_errors(folder: Path, text: str) -> None:
-    file = folder / "compose.yaml"
+    (folder / "mistakes").mkdir(exist_ok=True)  # not in the folder itself: tests below it would find it there
+    file = folder / "mistakes" / "compose.yaml"
     file.write_text(text, encoding="utf-8")
     for read in (lambda: stack.load(file, {"A": "1"}, ["p"]), lambda: stack.variables(file)):
         try:
@@ -205,15 +206,15 @@ def test_no_shape_of_a_service_escapes_as_anything_else(
     tmp_path_factory: pytest.TempPathFactory, key: str, value: Any
 ) -> None:
     text = yaml.safe_dump({"services": {"a": {"image": "i", "x-jeex": {}, key: value}, "b": {"image": "i", "x-jeex": {}}}})
-    only_config_errors(tmp_path_factory.mktemp("mistakes"), text)
+    only_config_errors(tmp_path_factory.getbasetemp(), text)
 
 
 @settings(database=None, deadline=None, max_examples=100)
 @given(JSON, st.sampled_from(["name", "services", "x-jeex", "include"]))
 def test_no_shape_of_a_file_escapes_as_anything_else(tmp_path_factory: pytest.TempPathFactory, value: Any, key: str) -> None:
-    only_config_errors(tmp_path_factory.mktemp("mistakes"), yaml.safe_dump(value))
+    only_config_errors(tmp_path_factory.getbasetemp(), yaml.safe_dump(value))
     only_config_errors(
-        tmp_path_factory.mktemp("mistakes"), yaml.safe_dump({"services": {"a": {"image": "i", "x-jeex": {}}}, key: value})
+        tmp_path_factory.getbasetemp(), yaml.safe_dump({"services": {"a": {"image": "i", "x-jeex": {}}}, key: value})
     )
 
 
@@ -226,4 +227,4 @@ def test_no_damage_to_our_file_escapes_as_anything_else(
     start = data.draw(st.integers(0, len(text)))
     length = data.draw(st.integers(0, 20))
     put = data.draw(st.text(st.sampled_from("${}[]:-?+*&!|>'\"#%@, \n\tab01\0\x7f\ufeff"), max_size=6))
-    only_config_errors(tmp_path_factory.mktemp("mistakes"), text[:start] + put + text[start + length :])
+    only_config_errors(tmp_path_factory.getbasetemp(), text[:start] + put + text[start + length :])
