@@ -4,10 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help venv up down test lint types unit integration e2e bench wheel clean
+.PHONY: help venv up down test lint types unit docker-test bench wheel clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # The stamp is newer than what decides the environment, or the environment is made again.
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -35,8 +35,11 @@ types: venv
 unit: venv
 	@$(BIN)/pytest tests/unit -n 2 $(ARGS)
 
-test: lint types  ## everything CI checks: lint, types, unit, integration and end-to-end tests
+test: lint types  ## lint, types, unit, integration and end-to-end tests; with Docker too, where an engine answers
 	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+docker-test: venv  ## the part of them that needs a Docker engine
+	@$(BIN)/pytest -m docker -p no:xdist $(ARGS)
 
 bench: venv  ## the measured ratios, printed side by side
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -44,11 +44,13 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command("db", "db", "migrate, status, history, shell", "jeex db migrate"),
             Command("tenant", "tenant", "create, list, show; key create, list, revoke", "jeex tenant list"),
             Command("secrets", "secrets", "list, get, set, delete, rotate, status, oauth", "jeex secrets status"),
+            Command("volume", "volume", "list: the data, its size, what is wrong", "jeex volume list"),
         ),
     ),
     (
         "Settings",
         (
+            Command("runtime", "runtime", "with Docker or without: show, switch", "jeex runtime show"),
             Command("config", "config", "every setting and where it came from", "jeex config show"),
             Command("version", "version", "versions of jeex and its programs", "jeex version"),
         ),

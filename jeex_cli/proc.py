@@ -157,6 +157,26 @@ def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout: floa
         ) from error
 
 
+def start(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> subprocess.Popen[str]:
+    """Start a program that its caller watches and ends; what it prints is kept. Raises NotReady as `run` does."""
+    try:
+        return subprocess.Popen(  # noqa: S603 - as above
+            list(argv),
+            env=dict(env),
+            cwd=cwd,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise NotReady(
+            f"cannot start {argv[0]}: {error.strerror}",
+            code="PROGRAM_MISSING",
+            hint="jeex version shows where programs come from",
+        ) from error
+
+
 def working_in(folder: Path) -> list[int]:
     """The ids of the live processes whose working directory is `folder` (a server's own children among them)."""
     found = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,8 @@ from jeex_cli.state import State
 
 if TYPE_CHECKING:
     from jeex_cli.runtimes.base import Runtime
+    from jeex_cli.runtimes.pick import Choice
+    from jeex_cli.runtimes.programs.base import Place
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Session:
     output: Output
     environ: Mapping[str, str]
     flags: Mapping[str, str]
+    forced: str | None = None  # a runtime's name, where the one that was chosen turned out not to work
 
     @cached_property
     def state(self) -> State:
@@ -67,14 +70,29 @@ class Session:
     @cached_property
     def runtime(self) -> Runtime:
         """What runs the stack."""
-        from jeex_cli.runtimes.pick import pick
-        from jeex_cli.runtimes.programs import Place
+        from jeex_cli.runtimes import pick
 
-        return pick(Place(self.project, self.stack, self.settings, self.environ))
+        return pick.made(self.place, self.choice.name)
+
+    @cached_property
+    def choice(self) -> Choice:
+        """Which runtime that is, and why."""
+        from jeex_cli.runtimes import pick
+
+        if self.forced is not None:
+            return pick.Choice(self.forced, "the other one does not work here")
+        return pick.choose(self.place, self.state.runtime)
+
+    @cached_property
+    def place(self) -> Place:
+        """Where the services run."""
+        from jeex_cli.runtimes.programs.base import Place
+
+        return Place(self.project, self.stack, self.settings, self.environ)
 
     def anew(self) -> Session:
         """The same session with nothing read yet: for after a lock was taken, or a file was written."""
-        return Session(self.project, self.output, self.environ, self.flags)
+        return replace(self)
 
     @property
     def timeout(self) -> float:

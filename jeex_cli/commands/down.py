@@ -28,16 +28,18 @@ def down(session: Session, timeout: Timeout = None, delete_data: DeleteData = Fa
 
 
 def _ask(session: Session) -> None:
-    going = session.project.data
+    going = session.runtime.volumes(session.stack)
     if session.output.json or not sys.stdin.isatty():
         raise UsageError(
-            f"--delete-data would delete {going} with all databases, and nobody can be asked",
+            "--delete-data would delete every tenant, every secret and the queue, and nobody can be asked",
             code="NEEDS_YES",
+            detail="\n".join(one.name for one in going),
             hint="jeex down --delete-data --yes",
         )
-    session.output.note(f"This deletes {going}:")
-    session.output.note("every tenant, every secret, the queue. It cannot be undone.")
-    if not typer.confirm("Delete it?", err=True):
+    session.output.note("This deletes every tenant, every secret, the queue:")
+    for one in going:
+        session.output.note(f"  {one.name}")
+    if not typer.confirm("Delete it? It cannot be undone.", err=True):
         raise JeexError(
             "nothing was stopped or deleted", code="DECLINED", hint="jeex down stops the stack and keeps its data"
         )

@@ -11,6 +11,7 @@ import typer
 from jeex_cli.commands.common import Services, command, typer_app
 from jeex_cli.ops import logs as ops
 from jeex_cli.output import Output
+from jeex_cli.runtimes.base import Line
 from jeex_cli.session import Session
 
 app = typer_app()
@@ -26,9 +27,8 @@ _COLORS = ("36", "33", "35", "32", "34", "31")
 def logs(session: Session, services: Services = None, follow: Follow = False, tail: Tail = 100, since: Since = None) -> None:
     """Logs of all services in one time line. With --json one object a line: service, time, text."""
     moment = ops.moment(since) if since else None
-    names = services or ()
     try:
-        lines = (ops.follow if follow else ops.read)(session, names, tail=tail, since=moment)
+        lines = ops.lines(session, services or (), tail=tail, since=moment, follow=follow)
         width = max((len(service.name) for service in session.stack.services), default=0)
         for line in lines:
             _show(session.output, line, width)
@@ -36,7 +36,7 @@ def logs(session: Session, services: Services = None, follow: Follow = False, ta
         return  # how `--follow` ends
 
 
-def _show(output: Output, line: ops.Line, width: int) -> None:
+def _show(output: Output, line: Line, width: int) -> None:
     stamp = datetime.fromtimestamp(line.at, UTC).isoformat(timespec="milliseconds") if line.at else None
     color = _COLORS[zlib.crc32(line.service.encode()) % len(_COLORS)] if output.stdout.isatty() else ""
     output.line(

@@ -15,7 +15,7 @@ from jeex_cli import state
 from jeex_cli.errors import NotReady
 from jeex_cli.events import Step
 from jeex_cli.ops.failures import translated
-from jeex_cli.runtimes.programs import Place
+from jeex_cli.runtimes.programs.base import Place
 from jeex_cli.runtimes.programs.postgres import binaries
 from jeex_cli.session import Session
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from jeex_cli import environment_file, state
-from jeex_cli.errors import TimedOut, Unhealthy
+from jeex_cli.errors import ConfigError, DataError, NotReady, StateError, TimedOut, Unhealthy
 from jeex_cli.events import Step
 from jeex_cli.ops import ports
 from jeex_cli.runtimes.base import ServiceState
@@ -36,19 +36,17 @@ def up(session: Session, names: Collection[str] = ()) -> StackReport:
 
     Raises NotReady, ConfigError, DataError, PortInUse before anything starts; Unhealthy, TimedOut after.
     """
+    from jeex_cli.ops import vault_seal
+
     began = time.monotonic()
     _ = session.stack.services, session.state  # what cannot be read is refused before anything is written
     _select(session, names)
     with state.locked(session.project, timeout=session.timeout, waiting=session.output.note):
-        session = session.anew()  # another `up` may have written .env and the state while this one waited
-        session.runtime.check(session.stack, names)
-        ports.refuse(session.runtime.taken_ports(session.stack, names))
-        session = _with_environment_file(session)
+        session = _ready_to_start(session.anew(), names)  # what was read before the lock was held may have changed
         runtime = session.runtime
         state.save(session.project, State(runtime.name, {**session.state.variables, **to_remember(session.environ)}))
         if not names and (missing := runtime.left_out(session.stack)):
             session.output.note(f"left out, for it runs in Docker only: {', '.join(missing)}")
-        left = session.timeout - (time.monotonic() - began)
         took: dict[str, float] = {}
 
         def report(step: Step) -> None:
@@ -56,14 +54,15 @@ def up(session: Session, names: Collection[str] = ()) -> StackReport:
                 took[step.id] = round(step.seconds, 3)
             session.output.step(step)
 
-        runtime.start(session.stack, names, report, timeout=left)
+        with vault_seal.opening(session):
+            runtime.start(session.stack, names, report, timeout=session.timeout)
         return replace(_report(session, began), took=took)
 
 
 def down(session: Session, *, delete_data: bool = False) -> StackReport:
     """Stop everything. Data stays unless `delete_data`. Nothing running is a success."""
     began = time.monotonic()
-    if not session.project.folder.exists():
+    if not session.project.folder.exists() and all(one.status == "stopped" for one in _report(session, began).services):
         return _report(session, began)
     with state.locked(session.project, timeout=session.timeout, waiting=session.output.note):
         session = session.anew()
@@ -71,7 +70,7 @@ def down(session: Session, *, delete_data: bool = False) -> StackReport:
         if delete_data:
             session.runtime.delete_data(session.stack)
         if session.project.state_file.exists():
-            state.save(session.project, State(session.state.runtime))
+            state.save(session.project, State(None if delete_data else session.state.runtime))
         return _report(session, began)
 
 
@@ -111,6 +110,27 @@ def wait(session: Session, names: Collection[str] = ()) -> StackReport:
             late = ", ".join(service.title for service in report.services if not service.ok)
             raise TimedOut(f"not healthy after {session.timeout:g} s: {late}", hint="jeex status; jeex logs")
         time.sleep(0.1)
+
+
+def _ready_to_start(session: Session, names: Collection[str]) -> Session:
+    """The session with a runtime that has everything it needs. Where `auto` has chosen Docker and that does not work, it is
+    the other one. Raises NotReady, DataError, PortInUse."""
+    try:
+        session.runtime.check(session.stack, names)
+        ports.refuse(session.runtime.taken_ports(session.stack, names))
+        session = _with_environment_file(session)
+        session.runtime.obtain(session.stack, names, session.output.step, timeout=session.timeout)
+    except NotReady as error:
+        if session.choice.sure or isinstance(error, ConfigError | StateError | DataError):
+            raise
+        other = replace(session, forced="embedded")
+        try:
+            other.runtime.check(other.stack, names)
+        except NotReady:
+            raise error from None  # neither works: the first reason is the one to mend
+        session.output.note(f"without Docker, for {error.message}")
+        return _ready_to_start(other, names)
+    return session
 
 
 def _select(session: Session, names: Collection[str]) -> None:

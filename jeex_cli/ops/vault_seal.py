@@ -12,7 +12,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 SHARES, THRESHOLD = 5, 3
 _VERSION = 1
 _PATIENCE = 5.0  # seconds that Vault may take to answer
+_LOOK = 0.3  # seconds between two looks at a Vault that is starting
 _AGAIN = "jeex secrets unseal"
 
 
@@ -62,12 +66,51 @@ def unseal(session: Session) -> dict[str, object]:
         return _unseal(keys_file(session), seed["VAULT_ADDR"], seed["VAULT_SECRET_ID"])
 
 
-def _unseal(file: Path, address: str, setup_secret: str) -> dict[str, object]:
+@contextmanager
+def opening(session: Session) -> Iterator[None]:
+    """While the stack starts: have its Vault open as soon as it answers, for everything else waits for that.
+
+    Nothing to do for a Vault that opens itself. What is wrong with the keys is raised in place of what comes of it.
+    """
+    vault = next((one for one in session.stack.services if one.name == "vault"), None)
+    if vault is None or "bao" in vault.environment.get("IMAGE", "bao"):
+        yield
+        return
+    from service.core.errors import VaultUnavailable
+
+    seed = session.stack.host_environment("seed")
+    over, failures = threading.Event(), list[JeexError]()
+
+    def work() -> None:
+        while not over.wait(_LOOK):
+            try:
+                _unseal(keys_file(session), seed["VAULT_ADDR"], seed["VAULT_SECRET_ID"], patience=_LOOK)
+            except VaultUnavailable:
+                continue
+            except JeexError as error:
+                failures.append(error)
+                return
+            return
+
+    thread = threading.Thread(target=work, name="jeex-unseal", daemon=True)
+    thread.start()
+    try:
+        yield
+    except JeexError as error:
+        if failures:
+            raise failures[0] from error
+        raise
+    finally:
+        over.set()
+        thread.join()
+
+
+def _unseal(file: Path, address: str, setup_secret: str, *, patience: float = _PATIENCE) -> dict[str, object]:
     from service.adapters.vault import Vault
     from service.adapters.vault_system import VaultSystem
     from service.core.settings import Secret
 
-    vault = Vault(address, patience=_PATIENCE)
+    vault = Vault(address, patience=patience)
     try:
         system = VaultSystem(vault)
         found = system.seal()

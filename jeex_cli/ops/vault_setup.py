@@ -9,7 +9,7 @@ from jeex_cli import state
 from jeex_cli.errors import NotReady, UsageError
 from jeex_cli.ops import vault
 from jeex_cli.ops.failures import translated
-from jeex_cli.runtimes.programs import Place
+from jeex_cli.runtimes.programs.base import Place
 from jeex_cli.runtimes.programs.python import Python
 from jeex_cli.session import Session
 
@@ -49,6 +49,8 @@ def seed(session: Session) -> list[Seeded]:
 
         place = Place(session.project, session.stack, session.settings, session.environ)
         environment = Python().settings(session.stack.service("seed"), place)
+        if session.runtime.name == "compose":  # Vault itself goes there, and it is in a container
+            environment["DATABASE_LOGINS_URL"] = session.stack.service("seed").environment["DATABASE_LOGINS_URL"]
         if not _runs_here(session):
             environment.pop("HANDOVER_FOLDER", None)
         found = settings.load(environment, required=process.REQUIRED)

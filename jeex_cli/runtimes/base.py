@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from jeex_cli.events import Report
@@ -29,11 +28,33 @@ class ServiceState:
     port: int | None = None
     address: str | None = None
     detail: str = ""
+    restarts: int = 0  # how often it was started again by itself since it was last started on purpose
 
     @property
     def ok(self) -> bool:
         """Whether it is as a healthy stack has it."""
         return self.status in ("running", "completed")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Line:
+    """One line: `at` in seconds since the epoch (that of the line before where it has none), the service, the text."""
+
+    at: float
+    service: str
+    text: str = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """Data of the stack. `name` is a folder or a volume of Docker's, `size` in bytes (None where it cannot be told), `made`
+    in seconds since the epoch; `problem` says why the service could not work with it, "" where it could."""
+
+    name: str
+    service: str
+    size: int | None = None
+    made: float | None = None
+    problem: str = ""
 
 
 class Runtime(Protocol):
@@ -45,6 +66,9 @@ class Runtime(Protocol):
 
     def check(self, stack: Stack, names: Collection[str]) -> None:
         """Raise NotReady or DataError if `start` could not succeed; change nothing."""
+
+    def obtain(self, stack: Stack, names: Collection[str], report: Report, *, timeout: float) -> None:
+        """Get what `start` needs and is not here yet. Raises NotReady where it cannot be had."""
 
     def taken_ports(self, stack: Stack, names: Collection[str]) -> dict[str, int]:
         """The ports that `start` would need and that something else holds, by service."""
@@ -58,11 +82,17 @@ class Runtime(Protocol):
     def stop(self, stack: Stack, names: Collection[str], report: Report) -> None:
         """Stop what is running; data stays."""
 
+    def volumes(self, stack: Stack) -> list[Volume]:
+        """The data that there is, of this project alone."""
+
     def delete_data(self, stack: Stack) -> None:
-        """Delete the data of a stopped stack."""
+        """Delete the data of a stopped stack: what `volumes` lists, and what belongs to it."""
 
     def states(self, stack: Stack) -> list[ServiceState]:
         """Every service's state, in start order."""
 
-    def log_files(self, stack: Stack, names: Collection[str]) -> dict[str, Path]:
-        """Where each service's output is."""
+    def lines(self, stack: Stack, names: Collection[str], *, tail: int, since: float | None, follow: bool) -> Iterator[Line]:
+        """The last `tail` lines of each service (all where negative) not older than `since`, in the order of time.
+
+        With `follow` then every new one as it comes, until the caller stops.
+        """

@@ -6,7 +6,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from jeex_cli.errors import NotReady, TimedOut, Unhealthy
 from jeex_cli.events import Report, Step
 from jeex_cli.proc import Exit, Process
 from jeex_cli.project import private_folder, set_aside
-from jeex_cli.runtimes import graph
-from jeex_cli.runtimes.base import ServiceState
+from jeex_cli.runtimes import graph, log_files
+from jeex_cli.runtimes.base import Line, ServiceState, Volume
 from jeex_cli.runtimes.graph import Cancelled
-from jeex_cli.runtimes.programs import PROGRAMS, Launch, Place, Program
+from jeex_cli.runtimes.programs.base import Launch, Place, Program
+from jeex_cli.runtimes.programs.known import PROGRAMS
 from jeex_cli.runtimes.records import Record, Started, all_records, tidy
 from jeex_cli.stack import Service, Stack
 
@@ -56,6 +57,9 @@ class EmbeddedRuntime:
         for service in self._served(stack, names):
             self._program(service).check(service, self.place)
 
+    def obtain(self, stack: Stack, names: Collection[str], report: Report, *, timeout: float) -> None:
+        """See Runtime: `check` has seen that everything is here."""
+
     def left_out(self, stack: Stack) -> list[str]:
         """See Runtime."""
         return [service.title for service in stack.services if service.program is None]
@@ -89,6 +93,12 @@ class EmbeddedRuntime:
         if not all_records(self.place.project):
             tidy(self.place.project)
 
+    def volumes(self, stack: Stack) -> list[Volume]:
+        """See Runtime."""
+        known = {service.name for service in stack.services}
+        folders = sorted(one for one in self.place.project.data.glob("*") if one.is_dir() and one.name in known)
+        return [Volume(str(one), one.name, _size(one), one.stat().st_mtime) for one in folders]
+
     def delete_data(self, stack: Stack) -> None:
         """See Runtime."""
         for folder in (self.place.project.data, self.place.project.run):
@@ -99,9 +109,10 @@ class EmbeddedRuntime:
         """See Runtime."""
         return [self._state(service) for service in self._served(stack, ())]
 
-    def log_files(self, stack: Stack, names: Collection[str]) -> dict[str, Path]:
+    def lines(self, stack: Stack, names: Collection[str], *, tail: int, since: float | None, follow: bool) -> Iterator[Line]:
         """See Runtime."""
-        return {service.name: Record(self.place.project, service.name).log_file for service in self._served(stack, names)}
+        files = {one.name: Record(self.place.project, one.name).log_file for one in self._served(stack, names)}
+        return (log_files.follow if follow else log_files.read)(files, tail=tail, since=since)
 
     def taken_ports(self, stack: Stack, names: Collection[str]) -> dict[str, int]:
         """See Runtime."""
@@ -273,6 +284,17 @@ class _Patience:
                 hint=f"jeex logs {service.name}; more time: jeex up --timeout 300",
             )
         time.sleep(_POLL)
+
+
+def _size(folder: Path) -> int:
+    """Bytes on the disk."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.lstat().st_blocks * 512
+        except FileNotFoundError:
+            continue  # a server at work
+    return total
 
 
 def _exit_of(record: Record) -> Exit | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.docker.stack import docker
 
 JEEX = Path(sys.executable).with_name("jeex")
 SERVICES = ("FRONTEND", "API", "POSTGRES", "QDRANT", "REDIS", "VAULT")
@@ -47,6 +50,7 @@ class Cli:
     home: Path
     ports: dict[str, int]
     extra: dict[str, str] = field(default_factory=dict)
+    runtime: str = "embedded"
     program: tuple[str, ...] = (str(JEEX),)
 
     @property
@@ -55,6 +59,7 @@ class Cli:
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
             "LANG": "C.UTF-8",
+            "JEEX_RUNTIME": self.runtime,
             **{f"JEEX_{name}_PORT": str(port) for name, port in self.ports.items()},
             **self.extra,
         }
@@ -92,6 +97,19 @@ class Cli:
 
     def services(self) -> dict[str, dict[str, Any]]:
         return {one["name"]: one for one in self.json("status")["services"]}
+
+    def containers(self) -> list[str]:
+        """Every container, volume and network that this project has in the engine."""
+        env = self.folder / ".env"
+        found = re.search(r"^JEEX_PROJECT=(.+)$", env.read_text(), re.MULTILINE) if env.exists() else None
+        if self.runtime != "compose" or found is None:
+            return []
+        ours = ("--quiet", "--filter", f"label=com.docker.compose.project={found[1]}")
+        return [
+            f"{kind[0]} {one}"
+            for kind in (("ps", "--all"), ("volume", "ls"), ("network", "ls"))
+            for one in docker(*kind, *ours).stdout.split()
+        ]
 
     def logs(self) -> str:
         files = sorted((self.folder / ".jeex" / "logs").glob("*.log"))
@@ -136,6 +154,22 @@ def make_cli(root: Path, name: str = "project") -> Cli:
     return Cli(folder, home, dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True)))
 
 
+@pytest.fixture(params=["embedded", pytest.param("compose", marks=[pytest.mark.docker, pytest.mark.xdist_group("docker")])])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cli]:
+    """The same, with Docker and without: what jeex promises holds for both. Nothing of it is left in the engine."""
+    one = make_cli(tmp_path)
+    one.runtime = request.param
+    if one.runtime == "compose":
+        one.extra["JEEX_SERVICE_IMAGE"] = request.getfixturevalue("image")
+    yield one
+    try:
+        one.run("down", "--delete-data", "--yes")
+        one.assert_nothing_left()
+        assert one.containers() == []
+    finally:
+        kill_leftovers(one)
+
+
 @pytest.fixture
 def cli(tmp_path: Path) -> Iterator[Cli]:
     """An empty project; whatever the test does, `jeex down` must leave nothing behind."""
@@ -149,6 +183,9 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
 
 
 def kill_leftovers(cli: Cli) -> None:
+    for left in sorted(cli.containers(), key=lambda one: not one.startswith("ps")):
+        kind, name = left.split()
+        docker(*{"ps": ("rm", "--force"), "volume": ("volume", "rm"), "network": ("network", "rm")}[kind], name, check=False)
     for line in cli.processes():
         try:
             os.kill(int(line.split(":", 1)[0]), signal.SIGKILL)

@@ -17,6 +17,13 @@ from tests.e2e.test_tenant_keys import answered
 
 pytestmark = pytest.mark.e2e
 
+
+@pytest.fixture
+def cli(either: Cli) -> Cli:
+    """With Docker and without."""
+    return either
+
+
 # Values that may appear nowhere but where they are asked for.
 FIRST, SECOND, THIRD, TYPED, CLIENT = (f"never-shown-{number}-4242" for number in range(5))
 MARK = "never-shown"

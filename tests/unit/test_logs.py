@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from jeex_cli.errors import UsageError
 from jeex_cli.ops import logs
+from jeex_cli.runtimes import log_files
 
 POSTGRES = "2026-11-24 06:11:42.700 UTC [12] LOG:  ready"
 OPENBAO = "2026-11-24T06:11:42.500Z [INFO]  core: unsealed"
@@ -19,24 +18,23 @@ VALKEY = "77:M 24 Nov 2026 06:11:42.600 * Ready to accept connections tcp"
 API = '{"event": "started", "timestamp": "2026-11-24T06:11:42.800000Z", "level": "info"}'
 
 
-def session(tmp_path: Path, **files: list[str]) -> Any:
+def written(tmp_path: Path, **files: list[str]) -> dict[str, Path]:
     paths = {}
     for name, lines in files.items():
         paths[name] = tmp_path / f"{name}.log"
         paths[name].write_text("".join(f"{line}\n" for line in lines))
-    runtime = SimpleNamespace(log_files=lambda _stack, names: {n: p for n, p in paths.items() if not names or n in names})
-    return SimpleNamespace(runtime=runtime, stack=None)
+    return paths
 
 
 def test_lines_of_every_server_are_in_the_order_of_time(tmp_path: Path) -> None:
-    one = session(tmp_path, postgres=[POSTGRES], vault=[OPENBAO], redis=[VALKEY], api=[API])
-    found = logs.read(one, (), tail=-1, since=None)
+    one = written(tmp_path, postgres=[POSTGRES], vault=[OPENBAO], redis=[VALKEY], api=[API])
+    found = log_files.read(one, tail=-1, since=None)
     assert [line.service for line in found] == ["vault", "redis", "postgres", "api"]
 
 
 def test_a_line_without_a_time_stays_behind_the_one_before_it(tmp_path: Path) -> None:
-    one = session(tmp_path, api=[API, "Traceback (most recent call last):", "  boom"], postgres=[POSTGRES])
-    assert [line.text for line in logs.read(one, (), tail=-1, since=None)][1:] == [
+    one = written(tmp_path, api=[API, "Traceback (most recent call last):", "  boom"], postgres=[POSTGRES])
+    assert [line.text for line in log_files.read(one, tail=-1, since=None)][1:] == [
         API,
         "Traceback (most recent call last):",
         "  boom",
@@ -46,27 +44,27 @@ def test_a_line_without_a_time_stays_behind_the_one_before_it(tmp_path: Path) ->
 @pytest.mark.parametrize(("tail", "expected"), [(-1, 5000), (0, 0), (1, 1), (4999, 4999), (9000, 5000)])
 def test_tail_counts_lines_of_each_service(tmp_path: Path, tail: int, expected: int) -> None:
     many = [f"{POSTGRES} {number:060}" for number in range(5000)]
-    found = list(logs.read(session(tmp_path, postgres=many), (), tail=tail, since=None))
+    found = list(log_files.read(written(tmp_path, postgres=many), tail=tail, since=None))
     assert len(found) == expected
     assert [line.text for line in found] == many[len(many) - expected :]
 
 
 def test_since_leaves_out_what_is_older(tmp_path: Path) -> None:
-    one = session(tmp_path, postgres=[POSTGRES], vault=[OPENBAO])
+    one = written(tmp_path, postgres=[POSTGRES], vault=[OPENBAO])
     since = logs.moment("2026-11-24T06:11:42.600Z")
-    assert [line.service for line in logs.read(one, (), tail=-1, since=since)] == ["postgres"]
+    assert [line.service for line in log_files.read(one, tail=-1, since=since)] == ["postgres"]
 
 
 def test_a_service_that_has_not_logged_yet_is_no_error(tmp_path: Path) -> None:
-    one = session(tmp_path, postgres=[POSTGRES])
+    one = written(tmp_path, postgres=[POSTGRES])
     (tmp_path / "postgres.log").unlink()
-    assert list(logs.read(one, (), tail=-1, since=None)) == []
+    assert list(log_files.read(one, tail=-1, since=None)) == []
 
 
 def test_follow_sees_new_lines_whole_and_a_replaced_file(tmp_path: Path) -> None:
-    one = session(tmp_path, api=[API])
+    one = written(tmp_path, api=[API])
     path = tmp_path / "api.log"
-    stream: Iterator[logs.Line] = logs.follow(one, (), tail=10, since=None)
+    stream: Iterator[logs.Line] = log_files.follow(one, tail=10, since=None)
     assert next(stream).text == API
     with path.open("a") as file:
         file.write("half")
