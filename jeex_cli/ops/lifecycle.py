@@ -42,7 +42,12 @@ def up(session: Session, names: Collection[str] = ()) -> StackReport:
     _ = session.stack.services, session.state  # what cannot be read is refused before anything is written
     _select(session, names)
     with state.locked(session.project, timeout=session.timeout, waiting=session.output.note):
-        session = _ready_to_start(session.anew(), names)  # what was read before the lock was held may have changed
+        session = session.anew()
+        if (session.project.folder / "switch").exists():  # a switch of runtimes that was killed
+            from jeex_cli.ops import switch
+
+            switch.recover(session)
+        session = _ready_to_start(session, names)  # what was read before the lock was held may have changed
         runtime = session.runtime
         state.save(session.project, State(runtime.name, {**session.state.variables, **to_remember(session.environ)}))
         if not names and (missing := runtime.left_out(session.stack)):
@@ -70,7 +75,9 @@ def down(session: Session, *, delete_data: bool = False) -> StackReport:
         if delete_data:
             session.runtime.delete_data(session.stack)
         if session.project.state_file.exists():
-            state.save(session.project, State(None if delete_data else session.state.runtime))
+            remembered = session.state.runtime
+            if remembered in (None, session.runtime.name):
+                state.save(session.project, State(None if delete_data else remembered))
         return _report(session, began)
 
 
