@@ -39,7 +39,7 @@ test: lint types  ## lint, types, unit, integration and end-to-end tests; with D
 	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 docker-test: venv  ## the part of them that needs a Docker engine
-	@$(BIN)/pytest -m docker -p no:xdist $(ARGS)
+	@$(BIN)/pytest -m docker -n 0 $(ARGS)
 
 bench: venv  ## the measured ratios, printed side by side
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -45,7 +45,10 @@ class Stack:
         shutil.copy(bundled("compose.yaml"), self.folder)
         shutil.copytree(bundled("templates"), self.folder / "templates")
         environment_file.ensure(Project(self.folder), {}, set())
-        ports = {f"JEEX_{name}_PORT": str(free_port()) for name in SERVICES}
+        free: set[int] = set()
+        while len(free) < len(SERVICES):  # what is free twice is one port
+            free.add(free_port())
+        ports = {f"JEEX_{name}_PORT": str(port) for name, port in zip(SERVICES, free, strict=True)}
         more = {"JEEX_SERVICE_IMAGE": self.image, **ports, **self.variables}
         with (self.folder / ".env").open("a") as file:
             file.writelines(f"{name}={value}\n" for name, value in more.items())
