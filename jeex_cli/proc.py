@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -150,17 +151,48 @@ def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout: floa
             stdin=subprocess.DEVNULL,
         )
     except (FileNotFoundError, PermissionError) as error:
-        raise NotReady(
-            f"cannot start {argv[0]}: {error.strerror}",
-            code="PROGRAM_MISSING",
-            hint="jeex version shows where programs come from",
-        ) from error
+        raise _cannot_start(argv[0], error) from error
 
 
-def start(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> subprocess.Popen[str]:
-    """Start a program that its caller watches and ends; what it prints is kept. Raises NotReady as `run` does."""
+class Watched:
+    """A program that its caller watches. What it says is read as it says it, or it would wait for that some day."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._said: list[str] = []
+        self._reader = threading.Thread(target=self._read, name="jeex-reader", daemon=True)
+        self._reader.start()
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, None while it runs."""
+        return self._process.poll()
+
+    def end(self) -> str:
+        """Have it end, if it has not; what it said on stderr."""
+        if self.code is None:
+            self._process.terminate()
+        return self.wait()
+
+    def wait(self, timeout: float | None = None) -> str:
+        """What it said on stderr, once it has ended. Raises TimeoutError after `timeout` seconds."""
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError from error
+        self._reader.join()
+        return "".join(self._said)
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None  # noqa: S101 - `start` has asked for it
+        with self._process.stderr as stream:
+            self._said.extend(stream)
+
+
+def start(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Watched:
+    """Start a program that its caller watches and ends. Raises NotReady as `run` does."""
     try:
-        return subprocess.Popen(  # noqa: S603 - as above
+        process = subprocess.Popen(  # noqa: S603 - as above
             list(argv),
             env=dict(env),
             cwd=cwd,
@@ -170,11 +202,8 @@ def start(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> subproce
             stderr=subprocess.PIPE,
         )
     except (FileNotFoundError, PermissionError) as error:
-        raise NotReady(
-            f"cannot start {argv[0]}: {error.strerror}",
-            code="PROGRAM_MISSING",
-            hint="jeex version shows where programs come from",
-        ) from error
+        raise _cannot_start(argv[0], error) from error
+    return Watched(process)
 
 
 def working_in(folder: Path) -> list[int]:
@@ -189,6 +218,14 @@ def working_in(folder: Path) -> list[int]:
             if inside:
                 found.append(int(entry.name))
     return found
+
+
+def _cannot_start(program: str, error: OSError) -> NotReady:
+    return NotReady(
+        f"cannot start {program}: {error.strerror}",
+        code="PROGRAM_MISSING",
+        hint="jeex version shows where programs come from",
+    )
 
 
 def _start_of(pid: int) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess  # for a type; processes are started by `proc` alone
 import threading
 import time
 from collections.abc import Collection, Iterator
@@ -90,9 +89,9 @@ class ComposeRuntime:
         up = self._run("up", "--detach", "--no-build", "--pull", "never", "--quiet-pull", *alone)
         watch = Watch(chosen, self._containers(stack), report)
         try:
-            while up.poll() is None or not watch.settled:
-                watch.look(self._containers(stack), over=up.poll() is not None)
-                if up.poll() not in (None, 0):
+            while up.code is None or not watch.settled:
+                watch.look(self._containers(stack), over=up.code is not None)
+                if up.code not in (None, 0):
                     break
                 if watch.failed is not None:
                     raise self._unhealthy(stack, *watch.failed)
@@ -107,14 +106,12 @@ class ComposeRuntime:
         except KeyboardInterrupt:
             raise Interrupted("interrupted", detail="what had started keeps running") from None
         finally:
-            if up.poll() is None:
-                up.terminate()
-            _, said = up.communicate()
+            said = up.end()
         found = self._containers(stack)
         watch.look(found, over=True)
-        if (failed := watch.failed or (watch.suspect(found) if up.returncode else None)) is not None:
+        if (failed := watch.failed or (watch.suspect(found) if up.code else None)) is not None:
             raise self._unhealthy(stack, *failed)
-        if up.returncode:
+        if up.code:
             raise _refused(said)
 
     def stop(self, stack: Stack, names: Collection[str], report: Report) -> None:
@@ -130,8 +127,8 @@ class ComposeRuntime:
             ["stop", "--timeout", str(_GRACE), *names] if names else ["down", "--timeout", str(_GRACE), "--remove-orphans"]
         )
         ended = self._run(*wanted)
-        _, said = ended.communicate()
-        if ended.returncode:
+        said = ended.wait()
+        if ended.code:
             raise _refused(said)
         for service in chosen:
             report(Step(service.name, service.title, "done", time.monotonic() - began))
@@ -194,7 +191,7 @@ class ComposeRuntime:
         )
         return [str(one) for one in client.compose.docker_compose_cmd]
 
-    def _run(self, *arguments: str) -> subprocess.Popen[str]:
+    def _run(self, *arguments: str) -> proc.Watched:
         return proc.start([*self._compose, *arguments], env=self._environment(), cwd=self.place.project.root)
 
     def _environment(self) -> dict[str, str]:

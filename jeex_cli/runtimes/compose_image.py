@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import subprocess  # for a type; processes are started by `proc` alone
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -129,18 +128,16 @@ def _build(argv: Sequence[str], variables: Mapping[str, str], *, timeout: float)
     passed_on = {name: text for name, text in variables.items() if not name.startswith(("JEEX_", "COMPOSE_"))}
     process = proc.start(argv, env={**passed_on, **own, "DOCKER_CLI_HINTS": "false"}, cwd=Path("/"))
     try:
-        _, said = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired as error:
+        said = process.wait(timeout)
+    except TimeoutError as error:
         raise TimedOut(
             f"the service's image was not built after {timeout:g} s",
             detail="What was done so far is kept: the next attempt goes on from there.",
             hint="jeex up --timeout 600",
         ) from error
     finally:
-        if process.poll() is None:
-            process.terminate()  # asks the builder to stop, and takes it along
-            process.communicate()
-    return said if process.returncode else ""
+        process.end()  # asks the builder to stop, and takes it along
+    return said if process.code else ""
 
 
 def failure(said: str, image: str, python: str) -> NotReady:
