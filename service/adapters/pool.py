@@ -2,12 +2,14 @@
 
 A connection that the server has closed is noticed when it is taken out, without a round trip, and then the whole pool is
 made anew. Where logins end (`Logins`), every connection knows which one it was made with. `turn_over` changes the login:
-connections of the old one are not handed out again, those in use finish what they do, and then the old login is given back.
+connections are made anew one by one, beside the requests; then none of the old one is handed out any more, those in use
+finish what they do, and the old login is given back.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import asyncpg
@@ -19,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 
+from service.adapters.failures import LOST
 from service.adapters.logins import Login, Logins
 from service.core.errors import DatabaseUnavailable, VaultUnavailable
 from service.core.settings import Secret
@@ -26,6 +29,9 @@ from service.core.settings import Secret
 # What the driver waits beyond the limit that the server keeps: the server says more when it is the one to give up.
 MARGIN = 5.0  # seconds
 _LOGIN = "login"  # where SQLAlchemy's record of a connection has it
+# Between two connections that are made anew: proving a password takes this process 10 ms, in which no request is served.
+_PAUSE = 0.1  # seconds
+_RENEWING: ContextVar[bool] = ContextVar("renewing", default=False)  # whether this task takes connections out to renew them
 
 
 class Raw:
@@ -90,12 +96,16 @@ class Pool:
         event.listen(self._engine.sync_engine, "checkout", _refuse_closed)
         self._logins = logins
         self._statement_timeout = statement_timeout
-        self._in_use: dict[Any, Login | None] = {}  # by SQLAlchemy's record of the connection
+        self._size = size
+        self._made: dict[Any, Login] = {}  # by SQLAlchemy's record of the connection: whose each is
+        self._in_use: dict[Any, Login | None] = {}
+        self._leaving: Login | None = None  # while connections are made anew, those of the old login still serve
         self._returned = asyncio.Event()
         if logins is not None:
             event.listen(self._engine.sync_engine, "do_connect", self._as_whom)
             event.listen(self._engine.sync_engine, "checkout", self._refuse_old)
             event.listen(self._engine.sync_engine, "checkin", self._given_back)
+            event.listen(self._engine.sync_engine, "close", self._closed)
 
     async def close(self) -> None:
         """Close every connection, and give the login back."""
@@ -127,6 +137,7 @@ class Pool:
         if self._logins is None or old is None:
             return
         await self._logins.replace(old)
+        await self._renew(old)
         try:
             async with asyncio.timeout(self._statement_timeout + MARGIN):
                 while old in self._in_use.values():
@@ -135,6 +146,22 @@ class Pool:
         except TimeoutError:  # what is still under way has outlived every limit
             structlog.get_logger().warning("database.login_still_in_use")
         await self._logins.end(old)  # what idles in the pool is cut off, which its next user notices before using it
+
+    async def _renew(self, old: Login) -> None:
+        """Make every connection of `old` anew, one after the other, beside the requests. What cannot be is left to them."""
+        self._leaving = old
+        mine = _RENEWING.set(True)
+        try:
+            for _ in range(2 * self._size):
+                if old not in self._made.values():
+                    break
+                await (await self.raw()).close()
+                await asyncio.sleep(_PAUSE)
+        except LOST as error:
+            structlog.get_logger().warning("database.not_renewed", reason=type(error).__name__)
+        finally:
+            _RENEWING.reset(mine)
+            self._leaving = None
 
     async def signed_in(self, other_than: Login | None = None) -> Login | None:
         """The login that new connections use, None where the URL says it. Raises DatabaseUnavailable."""
@@ -154,17 +181,20 @@ class Pool:
         assert login is not None  # noqa: S101 - whoever takes one out has asked `signed_in`
         options["user"], options["password"] = login.user, login.password.reveal()
         if record is not None:
-            record.info[_LOGIN] = login
+            record.info[_LOGIN] = self._made[record] = login
 
     def _refuse_old(self, _connection: Any, record: Any, _proxy: Any) -> None:
         login = record.info.get(_LOGIN)
-        if login is not self.login:
+        if login is not self.login and (login is not self._leaving or _RENEWING.get()):
             raise DisconnectionError  # the pool makes another in its place
         self._in_use[record] = login
 
     def _given_back(self, _connection: Any, record: Any) -> None:
         self._in_use.pop(record, None)
         self._returned.set()
+
+    def _closed(self, _connection: Any, record: Any) -> None:
+        self._made.pop(record, None)
 
 
 def _refuse_closed(dbapi_connection: Any, _record: Any, _proxy: Any) -> None:

@@ -12,7 +12,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -76,7 +76,7 @@ class Load:
     user_id: str
     samples: Samples = field(default_factory=Samples)
     kids: Counter[str] = field(default_factory=Counter)
-    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
+    idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=deque)
 
     async def run(self, seconds: float, *, sign_ins: bool = False) -> None:
         """RATE requests a second, of a hundred one for a token and ten that write; with `sign_ins` one a second beside them.
@@ -114,7 +114,8 @@ class Load:
 
     async def _ask(self, samples: list[Sample], method: str, path: str, headers: dict[str, str], body: object) -> Any:
         began = time.perf_counter()
-        reader, writer = self.idle.pop() if self.idle else await asyncio.open_connection("127.0.0.1", self.port)
+        # The one that has idled longest: none may idle for so long that the API closes it.
+        reader, writer = self.idle.popleft() if self.idle else await asyncio.open_connection("127.0.0.1", self.port)
         content = json.dumps(body).encode() if body is not None else b""
         sent = {"Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": str(len(content)), **headers}
         head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())

@@ -198,6 +198,7 @@ def test_a_vault_that_is_away_holds_nobody_up_until_a_login_ends(start: Start) -
         assert until(lambda: place.home.owner.post("/tokens").status == 201)
         users = place.connected()
         until(lambda: place.connected() - users)
+        until(lambda: "database.login_turned_over" in place.api.log.read_text())
         seen.go_on()
     assert seen.failures == {}
     assert {one["event"] for one in place.api.lines()} >= {"vault.away", "vault.back", "database.login_turned_over"}
