@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
 import urllib.error
 import urllib.request
@@ -174,9 +175,14 @@ def test_logs_follow_until_interrupted(either: Cli) -> None:
     cli = either
     cli.run("up", "redis")
     process = cli.start("logs", "-f", "redis", "--tail", "0")
-    assert process.stdout is not None
-    cli.run("restart", "redis")
-    assert "redis" in process.stdout.readline()
-    process.send_signal(2)
-    process.communicate(timeout=10)
-    assert process.returncode == 0
+    try:
+        assert process.stdout is not None
+        cli.run("restart", "redis")
+        assert "redis" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+        assert process.returncode == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
