@@ -15,7 +15,7 @@ from jeex_cli.errors import DataError, Interrupted, JeexError, NotReady, TimedOu
 from jeex_cli.events import Report, Step
 from jeex_cli.runtimes import compose_image, compose_logs, compose_pull, compose_volumes, engine
 from jeex_cli.runtimes.base import Line, ServiceState, Volume
-from jeex_cli.runtimes.compose_states import Watch, state_in_words, why
+from jeex_cli.runtimes.compose_states import Watch, state_in_words, state_of, why
 from jeex_cli.runtimes.engine import Container
 from jeex_cli.runtimes.programs.base import Place
 from jeex_cli.stack import Service, Stack
@@ -85,6 +85,11 @@ class ComposeRuntime:
         deadline = time.monotonic() + timeout
         chosen = self._chosen(stack, names)
         alone = ["--no-deps", *(one.name for one in chosen)] if names else ["--remove-orphans"]
+        before = self._containers(stack)
+        for service in chosen:  # one that ends again and again would be waited for until its next turn, a minute away
+            old = before.get(service.name)
+            if old is not None and not service.one_shot and state_of(old) in ("crashed", "unhealthy"):
+                self.client.api.remove_container(old.id, force=True)
         changed = self._changes(stack)
         up = self._run("up", "--detach", "--no-build", "--pull", "never", "--quiet-pull", *alone)
         watch = Watch(chosen, self._containers(stack), report)
