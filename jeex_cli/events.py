@@ -1,4 +1,4 @@
-"""What happens while a command works, as data. Operations emit steps; `output` decides how they look."""
+"""What happens, as data: operations emit steps, doctor has findings; who prints them decides how they look."""
 
 from __future__ import annotations
 
@@ -29,3 +29,24 @@ Report = Callable[[Step], None]
 
 def silent(_step: Step) -> None:
     """A Report that nobody reads."""
+
+
+Level = Literal["ok", "warn", "fail", "unknown", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one of doctor's checks has found.
+
+    `unknown`: it could not look, and `summary` says why. `skipped`: there is nothing to look at (the other runtime, a server
+    that does not run). Neither is ok. `evidence` is what was seen, `fix` the exact command or edit, `repair` what `--fix`
+    would do, "" where it leaves it to the user.
+    """
+
+    check: str
+    group: str
+    level: Level
+    summary: str
+    evidence: tuple[str, ...] = ()
+    fix: str = ""
+    repair: str = ""

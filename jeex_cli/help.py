@@ -35,6 +35,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
         (
             Command("status", "status", "every service: state, since when, URL", "jeex status --json"),
             Command("health", "health", "connect to every service for real", "jeex health"),
+            Command("doctor", "doctor", "find what is wrong, explain it, repair it", "jeex doctor --fix"),
             Command("logs", "logs", "merged logs of all or some services", "jeex logs -f api"),
         ),
     ),

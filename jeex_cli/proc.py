@@ -125,6 +125,11 @@ def read_record(path: Path) -> Process | None:
     return Process(int(fields[0]), int(fields[1]), fields[2])
 
 
+def known(pid: int, start: int) -> Process:
+    """The process of this boot with that id and start."""
+    return Process(pid, start, _boot())
+
+
 def read_exit(path: Path) -> Exit | None:
     """How the service ended, once it has."""
     try:

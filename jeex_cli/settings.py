@@ -50,6 +50,9 @@ SECRETS: Mapping[str, tuple[str, int]] = MappingProxyType(
     }
 )
 
+# Made in the same way, and no secret: every server of this stack is started with it, so that it can be told from another's.
+GENERATED: Mapping[str, tuple[str, int]] = MappingProxyType({"JEEX_INSTANCE": ("0123456789abcdef", 16)})
+
 
 @dataclass(frozen=True, slots=True)
 class Value:

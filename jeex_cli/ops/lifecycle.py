@@ -12,7 +12,7 @@ from jeex_cli.events import Step
 from jeex_cli.ops import ports
 from jeex_cli.runtimes.base import ServiceState
 from jeex_cli.session import Session
-from jeex_cli.settings import to_remember
+from jeex_cli.settings import is_secret, to_remember
 from jeex_cli.state import State
 
 _GRACE = 2.0  # seconds
@@ -151,7 +151,8 @@ def _with_environment_file(session: Session) -> Session:
     added = environment_file.ensure(session.project, session.project_file, session.environ)
     if not added:
         return session
-    session.output.note(f"{len(added)} secrets generated in {session.project.env_file.name} (mode 0600)")
+    if secrets := [name for name in added if is_secret(name)]:
+        session.output.note(f"{len(secrets)} secrets generated in {session.project.env_file.name} (mode 0600)")
     return session.anew()
 
 

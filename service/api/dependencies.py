@@ -59,6 +59,7 @@ class Parts:
     draining: Draining
     head: str  # revision of the schema that this code needs
     version: str  # of the platform
+    instance: str  # id of the stack that this process is of, "" where it has none
 
 
 async def parts(request: Request) -> Parts:

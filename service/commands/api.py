@@ -71,6 +71,7 @@ def run(environ: Mapping[str, str]) -> int:
         draining=Draining(),
         head=revisions.head(),
         version=version("jeex"),
+        instance=found.instance_id,
     )
     pools = [one for one in (database, administration) if one is not None]
 

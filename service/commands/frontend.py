@@ -13,4 +13,6 @@ def run(environ: Mapping[str, str]) -> int:
     """0 when it was told to end, 1 when it could not start. Raises SettingsError."""
     found = settings.load(environ)
     logs.configure(found.log_level, "frontend")
-    return serve(create_app(found.api_url), host=found.frontend_host, port=found.frontend_port, draining=Draining())
+    return serve(
+        create_app(found.api_url, found.instance_id), host=found.frontend_host, port=found.frontend_port, draining=Draining()
+    )

@@ -80,6 +80,7 @@ class Settings:
     body_limit: int = 8 * 1024 * 1024  # bytes of a request's body: a document of every allowed length, however it is escaped
     request_timeout: float = 30.0  # for one request, its body included
     rate_limit: int = 6000  # requests a minute of one tenant to one process; 0 for no limit
+    instance_id: str = ""  # the stack's; whoever asks /health learns which one answers
     log_level: str = "info"
     api_host: str = "127.0.0.1"
     api_port: int = 8000
@@ -130,6 +131,7 @@ def load(
         body_limit=int(reader.number("BODY_LIMIT", 8 * 1024 * 1024, 1024, 2**30, whole=True)),
         request_timeout=reader.number("REQUEST_TIMEOUT", 30, 0.1, 3600),
         rate_limit=int(reader.number("RATE_LIMIT", 6000, 0, 10**9, whole=True)),
+        instance_id=reader.word("INSTANCE_ID"),
         log_level=reader.one_of("LOG_LEVEL", LOG_LEVELS, "info"),
         api_host=values.get("API_HOST", "127.0.0.1"),
         api_port=int(reader.number("API_PORT", 8000, 1, 65535, whole=True)),
@@ -174,6 +176,16 @@ class _Reader:
 
     def secret_url(self, name: str, *schemes: str) -> Secret:
         return Secret(self.url(name, *schemes))
+
+    def word(self, name: str) -> str:
+        """A text of harmless characters."""
+        text = self._values.get(name, "")
+        if text and not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
+            self._problems.append(
+                f"{name} has characters that are none of letters, digits, - and _, or more than 64 of them"
+            )
+            return ""
+        return text
 
     def url(self, name: str, *schemes: str) -> str:
         text = self._values.get(name, "")

@@ -20,8 +20,8 @@ STATIC = Path(__file__).with_name("static")
 _PLACEHOLDER = "{{ api_url }}"
 
 
-def create_app(api_url: str) -> ASGIApp:
-    """The page for the API at `api_url`, as a browser reaches it."""
+def create_app(api_url: str, instance: str = "") -> ASGIApp:
+    """The page for the API at `api_url`, as a browser reaches it. `instance` is the id of the stack."""
     parts = urlsplit(api_url)  # settings have seen to it that nothing in it ends a directive or an attribute
     origin = f"{parts.scheme}://{parts.netloc}"
     page = (STATIC / "index.html").read_text(encoding="utf-8").replace(_PLACEHOLDER, html.escape(api_url))
@@ -34,7 +34,7 @@ def create_app(api_url: str) -> ASGIApp:
         return HTMLResponse(page, headers={"content-security-policy": policy, "cache-control": "no-cache"})
 
     async def health(_: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "ok", "instance": instance})
 
     app = Starlette(
         routes=[

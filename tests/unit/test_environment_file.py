@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jeex_cli import dotenv, environment_file, stack
 from jeex_cli.project import Project, bundled
-from jeex_cli.settings import DEFAULTS, SECRETS
+from jeex_cli.settings import DEFAULTS, GENERATED, SECRETS
 
 
 def read(project: Project) -> dict[str, str]:
@@ -18,7 +18,7 @@ def test_first_use_makes_every_secret_random_and_the_file_private(tmp_path: Path
     one, two = Project(tmp_path / "My Stack"), Project(tmp_path / "other")
     for project in (one, two):
         project.root.mkdir()
-        assert set(environment_file.ensure(project, {}, {})) == set(SECRETS)
+        assert set(environment_file.ensure(project, {}, {})) == {*SECRETS, *GENERATED}
         assert project.env_file.stat().st_mode & 0o777 == 0o600
     first, second = read(one), read(two)
     assert all(len(first[name]) == length for name, (_, length) in SECRETS.items())
@@ -50,7 +50,7 @@ def test_what_the_user_wrote_stays(tmp_path: Path) -> None:
     assert project.env_file.read_text().startswith(mine.rstrip())
     assert after["JEEX_REDIS_PASSWORD"] == "chosen"
     assert "JEEX_VAULT_SEAL_KEY" not in after  # the environment sets it
-    assert set(added) == set(SECRETS) - {"JEEX_REDIS_PASSWORD", "JEEX_VAULT_SEAL_KEY"}
+    assert set(added) == {*SECRETS, *GENERATED} - {"JEEX_REDIS_PASSWORD", "JEEX_VAULT_SEAL_KEY"}
 
 
 def test_the_example_documents_every_variable_and_no_other() -> None:

@@ -33,13 +33,15 @@ class OpenBao:
         templates = bundled("templates") / "openbao"
         env = place.stack.host_environment(service.name)
         address = f"{HOST}:{service.host_port}"
+        instance = place.settings.given("JEEX_INSTANCE") or ""
         files = {
             "seal.key": place.settings.values["JEEX_VAULT_SEAL_KEY"].text,
             "setup-secret-id": place.settings.values["JEEX_VAULT_SETUP_SECRET"].text,
             "setup-policy.hcl": (templates / "setup-policy.hcl").read_text(),
             "pgpass": ":".join((env["PGHOST"], env["PGPORT"], env["PGDATABASE"], env["PGUSER"], env.pop("PGPASSWORD")))
             + "\n",
-            "listener.hcl": f'listener "tcp" {{\n  address = "{address}"\n  tls_disable = true\n}}\n'
+            "listener.hcl": f'listener "tcp" {{\n  address = "{address}"\n  tls_disable = true\n'
+            f'  custom_response_headers {{ "default" = {{ "X-Jeex-Instance" = ["{instance}"] }} }}\n}}\n'
             f'api_addr = "http://{address}"\n'
             f'audit "file" "jeex" {{\n  options {{ file_path = "../../logs/{_AUDIT}" }}\n}}\n',
         }

@@ -34,6 +34,8 @@ class Valkey:
             str(self._binary(place)),
             str(bundled("templates") / "redis" / "redis.conf"),
             *("--port", str(service.host_port), "--bind", HOST, "--dir", str(data)),
+            # What comes after the image's own folder in compose.yaml holds here too.
+            *service.command[4:],
         )
         return Launch(argv, place.project.run / "redis", place.base_env, auth)
 

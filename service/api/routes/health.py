@@ -20,6 +20,7 @@ class Health(BaseModel):
     """The process answers."""
 
     status: Literal["ok"] = "ok"
+    instance: str = ""
 
 
 class Ready(BaseModel):
@@ -30,9 +31,9 @@ class Ready(BaseModel):
 
 
 @router.get("/health", summary="Is the process alive?")
-async def health() -> Health:
-    """Says nothing of what the process depends on: a restart would not bring that back."""
-    return Health()
+async def health(parts: PartsOf) -> Health:
+    """Says nothing of what the process depends on: a restart would not bring that back. `instance` is the stack's id."""
+    return Health(instance=parts.instance)
 
 
 @router.get("/ready", summary="Should it be sent requests?", response_model=Ready, responses=problems(400, 503))

@@ -16,7 +16,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def test_health_and_readiness(shared_api: Service) -> None:
-    assert shared_api.get("/health")[:2] == (200, {"status": "ok"})
+    assert shared_api.get("/health")[:2] == (200, {"status": "ok", "instance": ""})
     status, body, _ = shared_api.get("/ready")
     assert (status, body["status"]) == (200, "ready")
 

@@ -1,0 +1,1 @@
+"""`jeex doctor`: gather facts, judge them, repair."""

@@ -1,0 +1,135 @@
+"""Carrying out what checks propose."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jeex_cli import environment_file, proc, state
+from jeex_cli.checks import repairs
+from jeex_cli.errors import JeexError, NotReady
+from jeex_cli.project import not_writable, private_folder, write_private
+from jeex_cli.session import Session
+
+_GRACE = 5.0  # seconds that a process gets to end
+
+
+def carry_out(session: Session, repair: repairs.Repair) -> None:
+    """Do it. Raises JeexError where it cannot be done."""
+    try:
+        HOW[type(repair)](session, repair)
+    except OSError as error:
+        raise _not_done(repair, error) from error
+
+
+def _not_done(repair: repairs.Repair, error: OSError) -> NotReady:
+    from pathlib import Path
+
+    if error.filename:
+        return not_writable(Path(os.fsdecode(error.filename)), error)
+    return NotReady(f"could not {repair.text}: {error.strerror}")
+
+
+def _start(session: Session, repair: repairs.StartStack) -> None:
+    from jeex_cli.ops import lifecycle
+
+    lifecycle.up(session, repair.names)
+
+
+def _restart(session: Session, repair: repairs.RestartServices) -> None:
+    from jeex_cli.ops import lifecycle
+
+    lifecycle.restart(session, repair.names)
+
+
+def _migrate(session: Session, _repair: repairs.MigrateDatabase) -> None:
+    from jeex_cli.ops import database
+
+    database.migrate(session)
+
+
+def _open_vault(session: Session, _repair: repairs.OpenVault) -> None:
+    from jeex_cli.ops import vault_seal
+
+    vault_seal.unseal(session)
+
+
+def _finish_switch(session: Session, _repair: repairs.FinishSwitch) -> None:
+    from jeex_cli.ops import switch
+
+    with state.locked(session.project, timeout=session.timeout, waiting=session.output.note):
+        switch.recover(session.anew())
+
+
+def _set_mode(_session: Session, repair: repairs.SetMode) -> None:
+    for path, mode in repair.modes:
+        path.chmod(mode, follow_symlinks=True)
+
+
+def _set_owner(_session: Session, repair: repairs.SetOwner) -> None:
+    for top in repair.paths:
+        for path in (top, *top.rglob("*")):
+            os.chown(path, repair.user, repair.group, follow_symlinks=False)
+
+
+def _remove(_session: Session, repair: repairs.RemoveFile) -> None:
+    repair.path.unlink(missing_ok=True)
+
+
+def _make_folder(_session: Session, repair: repairs.MakeFolder) -> None:
+    private_folder(repair.path)
+
+
+def _fill(session: Session, _repair: repairs.FillSettings) -> None:
+    environment_file.ensure(session.project, session.project_file, session.environ)
+
+
+def _replace_secrets(session: Session, repair: repairs.ReplaceSecrets) -> None:
+    environment_file.empty(repair.path, repair.names)
+    session = session.anew()
+    environment_file.ensure(session.project, session.project_file, session.environ)
+
+
+def _rename(_session: Session, repair: repairs.RenameVariables) -> None:
+    environment_file.rename(repair.path, dict(repair.names))
+
+
+def _append(_session: Session, repair: repairs.AppendLine) -> None:
+    text = repair.path.read_text(encoding="utf-8") if repair.path.exists() else ""
+    if repair.line in text.splitlines():
+        return
+    mode = repair.path.stat().st_mode & 0o777 if repair.path.exists() else 0o644
+    text = f"{text.rstrip()}\n{repair.line}\n" if text.strip() else f"{repair.line}\n"
+    write_private(repair.path, text)
+    repair.path.chmod(mode)
+
+
+def _end(_session: Session, repair: repairs.EndProcesses) -> None:
+    left = [proc.known(pid, start) for pid, start, _ in repair.processes]
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for one in left:
+            one.signal(number)
+        left = [one for one in left if not one.wait(_GRACE)]
+    if left:
+        raise JeexError(f"pid {left[0].pid} does not end", hint=f"sudo kill -9 {left[0].pid}")
+
+
+# One entry for each type of checks/repairs.py: a test compares.
+HOW: Mapping[type[Any], Callable[[Session, Any], None]] = {
+    repairs.StartStack: _start,
+    repairs.RestartServices: _restart,
+    repairs.MigrateDatabase: _migrate,
+    repairs.OpenVault: _open_vault,
+    repairs.FinishSwitch: _finish_switch,
+    repairs.SetMode: _set_mode,
+    repairs.SetOwner: _set_owner,
+    repairs.RemoveFile: _remove,
+    repairs.MakeFolder: _make_folder,
+    repairs.FillSettings: _fill,
+    repairs.ReplaceSecrets: _replace_secrets,
+    repairs.RenameVariables: _rename,
+    repairs.AppendLine: _append,
+    repairs.EndProcesses: _end,
+}
