@@ -6,6 +6,7 @@ asking. What a probe sends is the first message of each protocol and nothing mor
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from dataclasses import dataclass
@@ -47,14 +48,14 @@ def ask(probe: Probe, port: int, *, timeout: float = 1.0) -> Answer:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on 127.0.0.1:`port` now."""
+    """Whether nothing has 127.0.0.1:`port`. Whether this user may listen there is another question."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
         # As servers do it: a connection that lingers in TIME_WAIT does not hold the port.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind((HOST, port))
-        except OSError:
-            return False
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
         return True
 
 

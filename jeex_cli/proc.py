@@ -130,6 +130,25 @@ def known(pid: int, start: int) -> Process:
     return Process(pid, start, _boot())
 
 
+def running(pid: int) -> Process | None:
+    """The process that has that id now."""
+    start = _start_of(pid)
+    return None if start is None else known(pid, start)
+
+
+def end(processes: Sequence[Process], *, grace: float) -> list[Process]:
+    """Have them end, politely and after `grace` seconds for certain; those that are still there.
+
+    SIGINT, for PostgreSQL would wait for its clients after SIGTERM.
+    """
+    left = list(processes)
+    for number in (signal.SIGINT, signal.SIGKILL):
+        for one in left:
+            one.signal(number)
+        left = [one for one in left if not one.wait(grace)]
+    return left
+
+
 def read_exit(path: Path) -> Exit | None:
     """How the service ended, once it has."""
     try:

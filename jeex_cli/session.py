@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jeex_cli import dotenv, project, settings, stack, state
+from jeex_cli import checkouts, dotenv, project, settings, stack, state
 from jeex_cli.errors import ConfigError
 from jeex_cli.output import Output
 from jeex_cli.project import Project
@@ -59,7 +59,27 @@ class Session:
             remembered=self.state.variables,
             project_file=self.project_file,
             defaults={name: text for name, text in defaults.items() if text is not None and "$" not in text},
+            block=self._block_ports(defaults),
+            moved=self.state.moved,
         )
+
+    @cached_property
+    def block(self) -> int:
+        """The first port of those that this checkout owns, or would be given by its first `up`."""
+        if self.state.block is not None:
+            return self.state.block
+        return checkouts.block_for(checkouts.known(checkouts.registry(self.environ)), self.project.root)
+
+    def _block_ports(self, defaults: Mapping[str, str | None]) -> dict[str, str]:
+        """The ports of this checkout's block by variable; none for the first block, for those are the defaults."""
+        if self.block == checkouts.FIRST:
+            return {}
+        offsets = {
+            name: int(text) - checkouts.FIRST
+            for name, text in defaults.items()
+            if name.endswith("_PORT") and text is not None and text.isdigit()
+        }
+        return {name: str(self.block + offset) for name, offset in offsets.items() if 0 <= offset < checkouts.SIZE}
 
     @cached_property
     def stack(self) -> Stack:

@@ -1,6 +1,7 @@
 """Settings: command line + environment + remembered state + `.env` + defaults -> one frozen value. Pure.
 
 Precedence, highest first: flag, environment, remembered (`JEEX_X=... jeex up` holds until `jeex down`), `.env`, default.
+A port that was taken is the exception: wherever it was asked for, the service has the port that `up` has found instead.
 Every flag that changes how jeex works is also a JEEX_ variable of the same name; what compose.yaml names (ports, versions,
 passwords) are JEEX_ variables too, and reach it with the same precedence.
 """
@@ -23,6 +24,7 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
         "JEEX_RUNTIME": "auto",  # auto | embedded | compose
         "JEEX_PROFILES": "",  # optional services to run, separated by commas
         "JEEX_TIMEOUT": "120",  # seconds a command may take
+        "JEEX_STRICT_PORTS": "",  # 1: `up` refuses a taken port instead of taking another one
         "JEEX_POSTGRES_BIN": "",  # folder with initdb, postgres and psql, in place of the wheel's
         "JEEX_REDIS_SERVER": "",  # path of redis-server or valkey-server, in place of the wheel's
         "JEEX_OPENBAO": "",  # path of bao, in place of the wheel's
@@ -69,6 +71,7 @@ class Settings:
     runtime: str
     profiles: tuple[str, ...]
     timeout: float  # seconds
+    strict_ports: bool
     values: Mapping[str, Value]
 
     @property
@@ -89,25 +92,41 @@ def resolve(
     remembered: Mapping[str, str],
     project_file: Mapping[str, str],
     defaults: Mapping[str, str],
+    block: Mapping[str, str] = MappingProxyType({}),
+    moved: Mapping[str, tuple[str, str]] = MappingProxyType({}),
 ) -> Settings:
     """Merge the sources. `flags` maps variable names to what the command line said, `defaults` are compose.yaml's own.
+
+    `block` are the ports that this checkout has in place of the defaults; `moved` those that were taken, as State has them.
 
     Raises ConfigError naming the variable and its source where a value cannot be used.
     """
     values: dict[str, Value] = {}
     layers: tuple[tuple[str, Mapping[str, str]], ...] = (
         (_DEFAULT, {**defaults, **DEFAULTS}),
+        ("this checkout's ports", block),
         (".env", project_file),
         ("remembered from `jeex up`", remembered),
         ("environment", {name: text for name, text in environ.items() if name.startswith("JEEX_")}),
         ("command line", flags),
     )
     for source, layer in layers:
-        values.update({name: Value(text, source) for name, text in layer.items() if name not in SWITCHES})
+        # An empty value means the default; where a block replaces that, it must not hide it.
+        values.update(
+            {
+                name: Value(text, source)
+                for name, text in layer.items()
+                if name not in SWITCHES and (text or name not in block)
+            }
+        )
+    for name, (asked, got) in moved.items():
+        if name in values and values[name].text == asked:
+            values[name] = Value(got, f"moved, for {asked} was taken (jeex ports reset)")
     return Settings(
         runtime=_runtime(values["JEEX_RUNTIME"]),
         profiles=tuple(part for part in values["JEEX_PROFILES"].text.replace(",", " ").split() if part),
         timeout=_timeout(values["JEEX_TIMEOUT"]),
+        strict_ports=values["JEEX_STRICT_PORTS"].text not in ("", "0"),
         values=MappingProxyType(values),
     )
 

@@ -18,10 +18,16 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`runtime` is what `up` chose; `variables` are the JEEX_ values it was given in the environment."""
+    """`runtime` is what `up` chose; `variables` are the JEEX_ values it was given in the environment.
+
+    `block` is the first port of those that this checkout owns, None before its first `up`. `moved` are the ports that were
+    taken: by variable the one that was asked for and the one that the service got. Both outlive `down`.
+    """
 
     runtime: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    block: int | None = None
+    moved: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def load(project: Project) -> State:
@@ -43,12 +49,23 @@ def load(project: Project) -> State:
         raise _corrupt(project, "`runtime` must be a text and `variables` an object")
     if not all(isinstance(value, str) for value in variables.values()):
         raise _corrupt(project, "every one of `variables` must be a text")
-    return State(runtime, variables)
+    block, moved = document.get("block"), document.get("moved", {})
+    if not (block is None or isinstance(block, int)) or not isinstance(moved, dict):
+        raise _corrupt(project, "`block` must be a number and `moved` an object")
+    if not all(isinstance(two, list) and len(two) == 2 and all(str(one).isdigit() for one in two) for two in moved.values()):
+        raise _corrupt(project, "every one of `moved` must be two ports")
+    return State(runtime, variables, block, {name: (str(two[0]), str(two[1])) for name, two in moved.items()})
 
 
 def save(project: Project, state: State) -> None:
     """Remember `state`."""
-    document = {"version": _VERSION, "runtime": state.runtime, "variables": dict(state.variables)}
+    document = {
+        "version": _VERSION,
+        "runtime": state.runtime,
+        "variables": dict(state.variables),
+        "block": state.block,
+        "moved": {name: list(two) for name, two in state.moved.items()},
+    }
     write_private(project.state_file, json.dumps(document, indent=2) + "\n", durable=True)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from jeex_cli.checks import configuration
+from jeex_cli.checks import configuration, ports
 from jeex_cli.checks.base import Check
 
-CHECKS: tuple[Check, ...] = (*configuration.CHECKS,)
+CHECKS: tuple[Check, ...] = (
+    *configuration.CHECKS,
+    *ports.CHECKS,
+)
 GROUPS: tuple[str, ...] = tuple(dict.fromkeys(check.group for check in CHECKS))

@@ -35,7 +35,7 @@ class Configuration:
 
     `given` are the names of JEEX_ variables in the environment, `known` all that mean something. `used` tells whether the
     stack has been started here; `replaceable` are the secrets that no data was made with. `git`: whether .env would be
-    committed (`open`: not yet, but nothing keeps it out).
+    committed (`open`: not yet, but nothing keeps it out). `copies` are other checkouts with the same name or instance.
     """
 
     env_file: Path
@@ -53,6 +53,7 @@ class Configuration:
     git: Git
     git_top: Path | None
     broken_switch: bool
+    copies: tuple[Path, ...]
 
 
 def env_syntax(facts: Configuration) -> Verdict:
@@ -197,6 +198,16 @@ def switch_unfinished(facts: Configuration) -> Verdict:
     return ok("no switch of runtimes was broken off")
 
 
+def project_copied(facts: Configuration) -> Verdict:
+    if not facts.copies:
+        return ok("no other checkout has this one's name")
+    return fail(
+        f"{facts.copies[0]} has the same JEEX_PROJECT or JEEX_INSTANCE: in Docker the two are one stack",
+        map(str, facts.copies),
+        fix=f"jeex down in one of the two; there in {facts.env_file.name} another JEEX_PROJECT, JEEX_INSTANCE empty",
+    )
+
+
 def _check(id: str, title: str, explanation: str, judge: object) -> Check:
     return Check(id, _GROUP, title, explanation, Configuration, judge)  # type: ignore[arg-type]
 
@@ -269,5 +280,12 @@ CHECKS = (
         "`jeex runtime switch --carry-data` keeps a record until it is done. A killed one leaves copies in the "
         "other runtime; the data that they were made of is not touched.",
         switch_unfinished,
+    ),
+    _check(
+        "project-copied",
+        "no other checkout has this one's name",
+        "A folder that was copied with its .env is taken for the first one: with Docker both have the same "
+        "containers and volumes, and a server of the one cannot be told from one of the other.",
+        project_copied,
     ),
 )

@@ -19,10 +19,18 @@ Timeout = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", h
 RuntimeName = Annotated[
     str | None, typer.Option("--runtime", metavar="NAME", help="auto, embedded or compose. [JEEX_RUNTIME]")
 ]
+StrictPorts = Annotated[
+    bool | None, typer.Option("--strict-ports", help="Refuse a taken port instead of taking another. [JEEX_STRICT_PORTS]")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking. [JEEX_YES]")]
 
 # Parameters of a command that are settings: their variable.
-_SETTINGS = {"timeout": "JEEX_TIMEOUT", "runtime": "JEEX_RUNTIME", "profiles": "JEEX_PROFILES"}
+_SETTINGS = {
+    "timeout": "JEEX_TIMEOUT",
+    "runtime": "JEEX_RUNTIME",
+    "profiles": "JEEX_PROFILES",
+    "strict_ports": "JEEX_STRICT_PORTS",
+}
 
 _COMMON = {
     "project": Annotated[
@@ -34,20 +42,23 @@ _COMMON = {
 }
 
 
-def typer_app() -> typer.Typer:
+def typer_app(*, no_args_is_help: bool = True) -> typer.Typer:
     """A Typer application that looks like every other of jeex."""
     return typer.Typer(
         rich_markup_mode=None,
         add_completion=False,
-        no_args_is_help=True,
+        no_args_is_help=no_args_is_help,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
 
 def command(
-    app: typer.Typer, name: str | None = None, **options: Any
+    app: typer.Typer, name: str | None = None, *, default: bool = False, **options: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function whose first parameter is a Session; the common options are added to its own."""
+    """Register a function whose first parameter is a Session; the common options are added to its own.
+
+    `default`: it is what the group does when no command of it is named.
+    """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(function, eval_str=True)
@@ -55,6 +66,10 @@ def command(
 
         def call(ctx: typer.Context, **given: Any) -> None:
             shared = {key: given.pop(key) for key in _COMMON}
+            if ctx.invoked_subcommand is not None:  # options before its name are for the command
+                root = ctx.find_root()
+                root.obj = {**(root.obj or {}), **{key: one for key, one in shared.items() if one}}
+                return None
             return function(_session(ctx, shared, given), **given)
 
         keyword = inspect.Parameter.KEYWORD_ONLY
@@ -71,6 +86,8 @@ def command(
         call.__doc__ = function.__doc__
         call.__name__ = function.__name__
         app.command(name, **options)(call)
+        if default:
+            app.callback(invoke_without_command=True)(call)
         return function
 
     return register
@@ -89,9 +106,14 @@ def _session(ctx: typer.Context, shared: dict[str, Any], given: dict[str, Any]) 
         quiet=switch("quiet"),
         color=terminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb",
     )
-    flags = {variable: str(given[key]) for key, variable in _SETTINGS.items() if given.get(key) is not None}
+    flags = {variable: _text(given[key]) for key, variable in _SETTINGS.items() if given.get(key) is not None}
     folder = shared["project"] or root.get("project") or environ.get("JEEX_PROJECT_DIR") or None
     return open_session(folder=folder, flags=flags, environ=environ, output=output, cwd=Path.cwd())
+
+
+def _text(value: object) -> str:
+    """A flag as the variable of its name has it."""
+    return "1" if value is True else str(value)
 
 
 def wants_yes(session: Session, yes: bool) -> bool:

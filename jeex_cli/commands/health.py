@@ -5,6 +5,7 @@ from __future__ import annotations
 from jeex_cli.commands.common import command, typer_app
 from jeex_cli.errors import Unhealthy
 from jeex_cli.ops import health as ops
+from jeex_cli.ops.doctor import examine
 from jeex_cli.output import table
 from jeex_cli.session import Session
 
@@ -32,8 +33,9 @@ def health(session: Session) -> None:
         return
     if not session.output.json:
         session.output.result(None, text)
-    raise Unhealthy(
+    error = Unhealthy(
         f"{', '.join(one.title for one in failed)}: not healthy",
         hint="jeex up starts what is down; jeex logs SERVICE shows why",
         data={"services": found},
     )
+    raise examine.explained(session, [one.name for one in failed], error)

@@ -23,6 +23,11 @@ def stack_table(output: Output, report: StackReport) -> str:
         for line, color in zip(lines, colors, strict=True)
     ]
     lines += [f"{service.title}: {service.detail}" for service in shown if service.detail]
+    lines += [
+        f"{service.title} has port {service.port}, for {report.moved[service.name]} was taken (jeex ports)"
+        for service in shown
+        if service.name in report.moved
+    ]
     if any(service.status in ("crashed", "failed", "unhealthy") for service in shown):
         lines.append("`jeex up` starts what is down; `jeex logs SERVICE` shows why it ended.")
     elif all(service.status == "stopped" for service in shown):

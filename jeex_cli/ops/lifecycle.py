@@ -6,14 +6,13 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from jeex_cli import environment_file, state
-from jeex_cli.errors import ConfigError, DataError, NotReady, StateError, TimedOut, Unhealthy
+from jeex_cli import checkouts, environment_file, state
+from jeex_cli.errors import ConfigError, DataError, JeexError, NotReady, StateError, TimedOut, Unhealthy
 from jeex_cli.events import Step
 from jeex_cli.ops import ports
 from jeex_cli.runtimes.base import ServiceState
 from jeex_cli.session import Session
 from jeex_cli.settings import is_secret, to_remember
-from jeex_cli.state import State
 
 _GRACE = 2.0  # seconds
 
@@ -22,13 +21,15 @@ _GRACE = 2.0  # seconds
 class StackReport:
     """The whole stack: which runtime runs it, each service, and how long the command took in seconds.
 
-    `took` is how long each service took to start, for those that this command started.
+    `took` is how long each service took to start, for those that this command started. `moved` are the ports that were asked
+    for, of the services that have another one because it was taken.
     """
 
     runtime: str
     services: list[ServiceState]
     seconds: float
     took: dict[str, float] = field(default_factory=dict)
+    moved: dict[str, int] = field(default_factory=dict)
 
 
 def up(session: Session, names: Collection[str] = ()) -> StackReport:
@@ -47,9 +48,11 @@ def up(session: Session, names: Collection[str] = ()) -> StackReport:
             from jeex_cli.ops import switch
 
             switch.recover(session)
-        session = _ready_to_start(session, names)  # what was read before the lock was held may have changed
+        session = _with_block(session)  # what was read before the lock was held may have changed
+        session = _with_block(_ready_to_start(session, names))  # once more: by now it has a name
         runtime = session.runtime
-        state.save(session.project, State(runtime.name, {**session.state.variables, **to_remember(session.environ)}))
+        variables = {**session.state.variables, **to_remember(session.environ)}
+        state.save(session.project, replace(session.state, runtime=runtime.name, variables=variables))
         if not names and (missing := runtime.left_out(session.stack)):
             session.output.note(f"left out, for it runs in Docker only: {', '.join(missing)}")
         took: dict[str, float] = {}
@@ -59,8 +62,11 @@ def up(session: Session, names: Collection[str] = ()) -> StackReport:
                 took[step.id] = round(step.seconds, 3)
             session.output.step(step)
 
-        with vault_seal.opening(session):
-            runtime.start(session.stack, names, report, timeout=session.timeout)
+        try:
+            with vault_seal.opening(session):
+                runtime.start(session.stack, names, report, timeout=session.timeout)
+        except (Unhealthy, TimedOut) as error:
+            raise _explained(session, error) from error
         return replace(_report(session, began), took=took)
 
 
@@ -77,7 +83,9 @@ def down(session: Session, *, delete_data: bool = False) -> StackReport:
         if session.project.state_file.exists():
             remembered = session.state.runtime
             if remembered in (None, session.runtime.name):
-                state.save(session.project, State(None if delete_data else remembered))
+                state.save(
+                    session.project, replace(session.state, runtime=None if delete_data else remembered, variables={})
+                )
         return _report(session, began)
 
 
@@ -91,8 +99,17 @@ def restart(session: Session, names: Collection[str] = ()) -> StackReport:
 
 
 def status(session: Session) -> StackReport:
-    """How every service is, at this moment."""
-    return _report(session, time.monotonic())
+    """How every service is, at this moment. Of one that runs and does not work, doctor says why."""
+    began = time.monotonic()
+    report = _report(session, began)
+    sick = [one.name for one in report.services if one.status == "unhealthy"]
+    if not sick:
+        return report
+    from jeex_cli.ops.doctor import examine
+
+    causes = examine.causes(session, sick)
+    services = [replace(one, detail=causes[one.name].summary) if one.name in causes else one for one in report.services]
+    return replace(report, services=services, seconds=round(time.monotonic() - began, 3))
 
 
 def wait(session: Session, names: Collection[str] = ()) -> StackReport:
@@ -109,22 +126,37 @@ def wait(session: Session, names: Collection[str] = ()) -> StackReport:
         dead = [service for service in report.services if service.status in ("crashed", "failed", "stopped")]
         # A moment of grace: `jeex up & jeex wait` is how scripts begin.
         if dead and time.monotonic() - began > _GRACE and not state.busy(session.project):
-            raise Unhealthy(
+            error = Unhealthy(
                 f"{dead[0].title} is {dead[0].status}" + (f": {dead[0].detail}" if dead[0].detail else ""),
                 hint="jeex up",
             )
+            raise error if dead[0].status == "stopped" else _explained(session, error)
         if time.monotonic() - began > session.timeout:
             late = ", ".join(service.title for service in report.services if not service.ok)
             raise TimedOut(f"not healthy after {session.timeout:g} s: {late}", hint="jeex status; jeex logs")
         time.sleep(0.1)
 
 
+def _explained(session: Session, error: Unhealthy | TimedOut) -> JeexError:
+    """`error` in the words of doctor, where a finding explains it."""
+    from jeex_cli.ops.doctor import examine
+
+    try:
+        states = session.runtime.states(session.stack)
+    except JeexError:
+        return error
+    return examine.explained(session, [one.name for one in states if not one.ok and one.status != "stopped"], error)
+
+
 def _ready_to_start(session: Session, names: Collection[str]) -> Session:
     """The session with a runtime that has everything it needs. Where `auto` has chosen Docker and that does not work, it is
     the other one. Raises NotReady, DataError, PortInUse."""
+    from jeex_cli.ops.doctor import examine
+
     try:
+        examine.refuse(session, names)
         session.runtime.check(session.stack, names)
-        ports.refuse(session.runtime.taken_ports(session.stack, names))
+        session = ports.settled(session, names)
         session = _with_environment_file(session)
         session.runtime.obtain(session.stack, names, session.output.step, timeout=session.timeout)
     except NotReady as error:
@@ -138,6 +170,24 @@ def _ready_to_start(session: Session, names: Collection[str]) -> Session:
         session.output.note(f"without Docker, for {error.message}")
         return _ready_to_start(other, names)
     return session
+
+
+def _with_block(session: Session) -> Session:
+    """The session of a checkout that owns a block of ports; written down for all of this user's checkouts."""
+    block = checkouts.claim(
+        checkouts.registry(session.environ),
+        session.project.root,
+        wanted=session.state.block,
+        name=session.stack.project,
+        instance=session.settings.given("JEEX_INSTANCE") or "",
+    )
+    if block == session.state.block:
+        return session
+    if block != checkouts.FIRST:
+        last = block + checkouts.SIZE - 1
+        session.output.note(f"ports {block}-{last}: another checkout of yours has {checkouts.FIRST} (jeex ports)")
+    state.save(session.project, replace(session.state, block=block))
+    return session.anew()
 
 
 def _select(session: Session, names: Collection[str]) -> None:
@@ -158,4 +208,5 @@ def _with_environment_file(session: Session) -> Session:
 
 def _report(session: Session, began: float, names: Collection[str] = ()) -> StackReport:
     services = [one for one in session.runtime.states(session.stack) if not names or one.name in names]
-    return StackReport(session.runtime.name, services, round(time.monotonic() - began, 3))
+    moved = {name: port for name, port in ports.moved(session).items() if not names or name in names}
+    return StackReport(session.runtime.name, services, round(time.monotonic() - began, 3), moved=moved)

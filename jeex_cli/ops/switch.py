@@ -15,7 +15,6 @@ from jeex_cli.runtimes import pick
 from jeex_cli.runtimes.base import Runtime
 from jeex_cli.session import Session
 from jeex_cli.settings import to_remember
-from jeex_cli.state import State
 
 _NAMES = ("compose", "embedded")
 _AS_LONG_AS_IT_TAKES = 7 * 86_400.0  # seconds
@@ -59,14 +58,17 @@ def switch(session: Session, target: str, *, carry_data: bool) -> Switched:
         before = session.state.runtime if session.state.runtime in _NAMES else session.choice.name
         if before == target:
             if session.state.runtime != target:
-                state.save(session.project, State(target, session.state.variables))
+                state.save(session.project, replace(session.state, runtime=target))
             return Switched(target, before, changed=False)
         source, other = pick.made(session.place, before), pick.made(session.place, target)
         carried = _with_data(session, source, other) if carry_data else None
         if carried is None:
             other.check(session.stack, ())
             _leave(session, source)
-        state.save(session.project, State(target, {**session.state.variables, **to_remember(session.environ)}))
+        state.save(
+            session.project,
+            replace(session.state, runtime=target, variables={**session.state.variables, **to_remember(session.environ)}),
+        )
         switch_record.remove(session.project)
         kept = _data(session, source)
         delete = f"JEEX_RUNTIME={before} jeex down --delete-data" if kept else ""
@@ -148,7 +150,7 @@ def _copy(session: Session, source: Runtime, stores: carry.Stores) -> Saved:
     session.output.note(f"{source.name}: everything but the databases ends")
     # Each process gives its logins and its token back while Vault is still there.
     source.stop(stack, others, report)
-    ports.refuse(source.taken_ports(stack, carry.SERVICES))
+    ports.refuse(session, source.taken_ports(stack, carry.SERVICES))
     source.start(stack, carry.SERVICES, report, timeout=session.timeout)
     folder = switch_record.folder(session.project)
     with carry.saved(stores, folder, report, timeout=_patience(session)) as saved:
@@ -165,7 +167,7 @@ def _fill(session: Session, target: Runtime, stores: carry.Stores, at: Callable[
     """Start the target, bring everything in, compare, and start the rest."""
     stack, report = session.stack, session.output.step
     session.output.note(f"{target.name}: the databases first")
-    ports.refuse(target.taken_ports(stack, ()))
+    ports.refuse(session, target.taken_ports(stack, ()))
     at("filling")
     target.start(stack, carry.SERVICES, report, timeout=session.timeout)
     if not carry.is_fresh(stores):

@@ -131,6 +131,39 @@ def unusable(error: Exception, environ: Mapping[str, str]) -> NotReady:
     )
 
 
+def publishing(environ: Mapping[str, str]) -> dict[int, tuple[str, str]]:
+    """The running containers that publish a port of this machine: name and Compose project ("" where it has none), by port.
+
+    Raises NotReady where the engine does not answer. Asked at its socket alone, for this is about ports, not about Docker.
+    """
+    address = _address(environ)
+    if not address.startswith("unix://"):
+        return {}
+    try:
+        found = engine_socket.running(address.removeprefix("unix://"))
+    except OSError as error:
+        raise unusable(error, environ) from error
+    return {
+        int(port["PublicPort"]): (one["Names"][0].lstrip("/"), (one.get("Labels") or {}).get(PROJECT, ""))
+        for one in found
+        for port in one.get("Ports") or ()
+        if port.get("PublicPort") and one.get("Names")
+    }
+
+
+def remove(environ: Mapping[str, str], name: str) -> None:
+    """Stop and remove a container. Raises NotReady where the engine does not."""
+    import requests
+    from docker.errors import DockerException, NotFound
+
+    try:
+        connect(environ).api.remove_container(name, force=True)
+    except NotFound:
+        return
+    except (DockerException, requests.RequestException, OSError) as error:
+        raise unusable(error, environ) from error
+
+
 def containers(client: Callable[[], DockerClient], environ: Mapping[str, str], project: str) -> dict[str, Container]:
     """The containers of a project by service, one-off ones left out. `client` is made where there is no socket to ask at.
 

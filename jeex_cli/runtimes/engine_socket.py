@@ -25,6 +25,11 @@ def inspected(path: str, labels: list[str]) -> list[dict[str, Any]]:
     return [one for one in found if one is not None]
 
 
+def running(path: str) -> list[dict[str, Any]]:
+    """Every container that runs, as the engine lists them. Raises OSError as above."""
+    return list(_get(path, "/containers/json") or [])
+
+
 def _get(path: str, target: str) -> Any:
     """The answer, None for what is not there (any more)."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

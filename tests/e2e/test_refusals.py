@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -24,19 +22,6 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
         for path in sorted(folder.rglob("*"))
         if path.name != "lock"
     }
-
-
-def test_a_taken_port_is_refused_with_its_holder_before_anything_starts(cli: Cli) -> None:
-    with socket.socket() as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", cli.ports["VAULT"]))
-        holder.listen()
-        error = cli.json("up", code=4)
-        assert error["code"] == "PORT_IN_USE"
-        assert f"pid {os.getpid()}" in error["message"]
-        assert "pytest" in error["message"] or "python" in error["message"]
-        assert error["hint"].startswith("end that process, or choose another port: JEEX_VAULT_PORT=")
-        assert cli.processes() == []
 
 
 @pytest.mark.parametrize(

@@ -84,21 +84,32 @@ def refuse(session: Session, names: Collection[str]) -> None:
             )
 
 
+def causes(session: Session, names: Collection[str]) -> dict[str, Finding]:
+    """Why services do not work: by name the first finding that fails and may explain it, for those that have one."""
+    return {name: one.finding for name, one in _causes(session, names).items()}
+
+
 def explained(session: Session, names: Collection[str], error: JeexError) -> JeexError:
     """`error` of services that do not work; where a finding explains it, in the words of that."""
-    checks = [check for check in CHECKS if not set(check.services).isdisjoint(names)]
-    for one in examine(session, checks):
-        if one.verdict.level == "fail" and one.verdict.summary != error.message:
-            detail = [*one.verdict.evidence, error.message, *error.detail.splitlines()]
-            found = type(error)(
-                one.verdict.summary,
-                code=one.verdict.code or one.check.code,
-                detail="\n".join(detail),
-                hint=one.verdict.fix or _more(one.check),
-                data=error.data,
-            )
-            return found
-    return error
+    found = _causes(session, names)
+    one = next((found[name] for name in names if name in found), None)
+    if one is None or one.verdict.summary == error.message:
+        return error
+    verdict = one.verdict
+    return type(error)(
+        verdict.summary,
+        code=verdict.code or one.check.code,
+        detail="\n".join([*verdict.evidence, error.message, *error.detail.splitlines()]),
+        hint=verdict.fix or _more(one.check),
+        data=error.data,
+    )
+
+
+def _causes(session: Session, names: Collection[str]) -> dict[str, Examined]:
+    examined = examine(session, [check for check in CHECKS if not set(check.services).isdisjoint(names)])
+    failed = [one for one in examined if one.verdict.level == "fail"]
+    found = {name: next((one for one in failed if name in one.check.services), None) for name in names}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def _more(check: Check) -> str:

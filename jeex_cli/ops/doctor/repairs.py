@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -107,13 +106,19 @@ def _append(_session: Session, repair: repairs.AppendLine) -> None:
 
 
 def _end(_session: Session, repair: repairs.EndProcesses) -> None:
-    left = [proc.known(pid, start) for pid, start, _ in repair.processes]
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for one in left:
-            one.signal(number)
-        left = [one for one in left if not one.wait(_GRACE)]
+    left = proc.end([proc.known(pid, start) for pid, start, _ in repair.processes], grace=_GRACE)
     if left:
         raise JeexError(f"pid {left[0].pid} does not end", hint=f"sudo kill -9 {left[0].pid}")
+
+
+def _move_ports(session: Session, repair: repairs.MovePorts) -> None:
+    from jeex_cli.ops import ports
+
+    with state.locked(session.project, timeout=session.timeout, waiting=session.output.note):
+        session = session.anew()
+        taken = session.runtime.taken_ports(session.stack, repair.services)
+        if taken:
+            ports.move(session, taken)
 
 
 # One entry for each type of checks/repairs.py: a test compares.
@@ -132,4 +137,5 @@ HOW: Mapping[type[Any], Callable[[Session, Any], None]] = {
     repairs.RenameVariables: _rename,
     repairs.AppendLine: _append,
     repairs.EndProcesses: _end,
+    repairs.MovePorts: _move_ports,
 }

@@ -148,6 +148,28 @@ def test_a_switch_that_was_broken_off(stopped: Patient) -> None:
     assert not left.exists()
 
 
+def test_a_project_that_was_copied_with_its_env(stopped: Patient) -> None:
+    copy = stopped.cli.folder.with_name("copy")
+    copy.mkdir()
+    shutil.copy(stopped.cli.folder / ".env", copy)
+    original, stopped.cli.folder = stopped.cli.folder, copy
+    ports, stopped.cli.ports = stopped.cli.ports, {name: port + 1 for name, port in stopped.cli.ports.items()}
+    stopped.cli.run("up", "redis")
+    stopped.cli.run("down")
+    stopped.cli.folder, stopped.cli.ports = original, ports
+    stopped.finds("project-copied", "fail", str(copy), "another JEEX_PROJECT")
+    # As the finding says, in the copy.
+    env = copy / ".env"
+    text = env.read_text().replace("JEEX_PROJECT=", "JEEX_PROJECT=other-")
+    env.write_text("".join("JEEX_INSTANCE=\n" if one.startswith("JEEX_INSTANCE=") else one for one in text.splitlines(True)))
+    stopped.cli.folder, stopped.cli.ports = copy, {name: port + 1 for name, port in ports.items()}
+    stopped.cli.run("up", "redis")
+    stopped.cli.run("down", "--delete-data", "--yes")
+    stopped.cli.folder, stopped.cli.ports = original, ports
+    shutil.rmtree(copy)
+    stopped.is_well()
+
+
 def test_an_empty_folder_is_no_fault(project: Patient) -> None:
     assert project.well["env-complete"] == "ok"
     assert list(project.cli.folder.iterdir()) == []

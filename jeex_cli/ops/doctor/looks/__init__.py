@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jeex_cli.checks.configuration import Configuration
-from jeex_cli.ops.doctor.looks import configuration
+from jeex_cli.checks.ports import Ports
+from jeex_cli.ops.doctor.looks import configuration, ports
 from jeex_cli.session import Session
 
 Look = Callable[[Session], Any]
 
 LOOKS: Mapping[type[Any], Look] = {
     Configuration: configuration.look,
+    Ports: ports.look,
 }

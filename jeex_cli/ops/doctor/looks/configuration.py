@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from jeex_cli import proc, stack, state
+from jeex_cli import checkouts, proc, stack, state
 from jeex_cli.checks.configuration import Configuration, Git
 from jeex_cli.environment_file import BOUND_TO_DATA
 from jeex_cli.errors import JeexError
@@ -43,6 +43,7 @@ def look(session: Session) -> Configuration:
         replaceable=_replaceable(session, broken=bool(state_error or env_error)),
         git=git,
         git_top=top,
+        copies=() if env_error else _copies(session),
         broken_switch=switch_record.folder(project).exists() and not state.busy(project),
     )
 
@@ -70,6 +71,17 @@ def _replaceable(session: Session, *, broken: bool) -> frozenset[str]:
     if session.state.runtime == "compose":
         return frozenset()
     return frozenset(name for name in SECRETS if not has_data or name not in BOUND_TO_DATA)
+
+
+def _copies(session: Session) -> tuple[Path, ...]:
+    """Other checkouts of this user's with the same name or instance."""
+    name, instance = (session.project_file.get(one) for one in ("JEEX_PROJECT", "JEEX_INSTANCE"))
+    others = checkouts.known(checkouts.registry(session.environ))
+    return tuple(
+        one.root
+        for one in others
+        if one.root != session.project.root and ((name and one.name == name) or (instance and one.instance == instance))
+    )
 
 
 def _git(env_file: Path, session: Session) -> tuple[Git, Path | None]:
