@@ -74,8 +74,12 @@ def _replaceable(session: Session, *, broken: bool) -> frozenset[str]:
 
 
 def _copies(session: Session) -> tuple[Path, ...]:
-    """Other checkouts of this user's with the same name or instance."""
-    name, instance = (session.project_file.get(one) for one in ("JEEX_PROJECT", "JEEX_INSTANCE"))
+    """Other checkouts of this user's with the same instance, or with the same name where that counts: in Docker."""
+    instance = session.project_file.get("JEEX_INSTANCE")
+    try:
+        name = session.stack.project if session.choice.name == "compose" else ""
+    except JeexError:
+        name = ""
     others = checkouts.known(checkouts.registry(session.environ))
     return tuple(
         one.root
