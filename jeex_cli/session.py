@@ -64,6 +64,15 @@ class Session:
         )
 
     @cached_property
+    def moved(self) -> dict[str, int]:
+        """The port that was asked for, by service, for those that have another one because it was taken."""
+        asked = {got: wanted for name, (wanted, got) in self.state.moved.items() if self._has(name, got)}
+        return {one.name: int(asked[str(one.host_port)]) for one in self.stack.services if str(one.host_port) in asked}
+
+    def _has(self, name: str, text: str) -> bool:
+        return name in self.settings.values and self.settings.values[name].text == text
+
+    @cached_property
     def block(self) -> int:
         """The first port of those that this checkout owns, or would be given by its first `up`."""
         if self.state.block is not None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from jeex_cli import checkouts, environment_file, state
 from jeex_cli.errors import ConfigError, DataError, JeexError, NotReady, StateError, TimedOut, Unhealthy
 from jeex_cli.events import Step
-from jeex_cli.ops import ports
 from jeex_cli.runtimes.base import ServiceState
 from jeex_cli.session import Session
 from jeex_cli.settings import is_secret, to_remember
@@ -151,6 +150,7 @@ def _explained(session: Session, error: Unhealthy | TimedOut) -> JeexError:
 def _ready_to_start(session: Session, names: Collection[str]) -> Session:
     """The session with a runtime that has everything it needs. Where `auto` has chosen Docker and that does not work, it is
     the other one. Raises NotReady, DataError, PortInUse."""
+    from jeex_cli.ops import ports  # what `up` alone needs is not imported by `status`
     from jeex_cli.ops.doctor import examine
 
     try:
@@ -208,5 +208,5 @@ def _with_environment_file(session: Session) -> Session:
 
 def _report(session: Session, began: float, names: Collection[str] = ()) -> StackReport:
     services = [one for one in session.runtime.states(session.stack) if not names or one.name in names]
-    moved = {name: port for name, port in ports.moved(session).items() if not names or name in names}
+    moved = {name: port for name, port in session.moved.items() if not names or name in names}
     return StackReport(session.runtime.name, services, round(time.monotonic() - began, 3), moved=moved)

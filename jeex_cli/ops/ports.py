@@ -44,7 +44,7 @@ def overview(session: Session) -> Overview:
     services = [one for one in session.stack.services if one.host_port is not None]
     taken = session.runtime.taken_ports(session.stack, [one.name for one in services])
     found = holders(session, {*block, *(one.host_port for one in services if one.host_port)})
-    asked = moved(session)
+    asked = session.moved
     listed = []
     for one in services:
         port = one.host_port or 0
@@ -58,16 +58,6 @@ def overview(session: Session) -> Overview:
         if port in block and port not in mine
     ]
     return Overview(block[0], block[-1], [*listed, *rest])
-
-
-def moved(session: Session) -> dict[str, int]:
-    """The port that was asked for and was taken, by service, for those that have another one."""
-    by_port = {
-        session.settings.values[name].text: asked
-        for name, (asked, got) in session.state.moved.items()
-        if name in session.settings.values and session.settings.values[name].text == got
-    }
-    return {one.name: int(by_port[str(one.host_port)]) for one in session.stack.services if str(one.host_port) in by_port}
 
 
 def refuse(session: Session, taken: Mapping[str, int]) -> None:
@@ -127,7 +117,7 @@ def reset(session: Session) -> list[str]:
     """Forget every move; the next `up` has the ports that were asked for, or moves anew. Returns the services' names."""
     with state.locked(session.project, timeout=session.timeout, waiting=session.output.note):
         session = session.anew()
-        names = list(moved(session))
+        names = list(session.moved)
         block = None if _is_shared(session) else session.state.block
         state.save(session.project, replace(session.state, moved={}, block=block))
         return names
