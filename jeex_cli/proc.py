@@ -114,11 +114,16 @@ def spawn(argv: Sequence[str], *, record: Path, ended: Path, log: Path, cwd: Pat
     )
 
 
+def is_supervisor(argv: Sequence[str]) -> bool:
+    """Whether that is the command line of a shell that looks after a service."""
+    return list(argv[:4]) == ["/bin/sh", "-c", _SUPERVISE, "jeex"]
+
+
 def read_record(path: Path) -> Process | None:
     """The process that `spawn` recorded in `path`; None where there is no complete record."""
     try:
         fields = path.read_text(encoding="ascii").split()
-    except (FileNotFoundError, UnicodeDecodeError):
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return None
     if len(fields) != 3 or not fields[0].isdigit() or not fields[1].isdigit():
         return None
@@ -154,7 +159,7 @@ def read_exit(path: Path) -> Exit | None:
     try:
         code, at = path.read_text(encoding="ascii").split()
         return Exit(int(code), float(at))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 

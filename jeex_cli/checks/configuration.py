@@ -13,7 +13,7 @@ from jeex_cli.checks.repairs import (
     AppendLine,
     FillSettings,
     FinishSwitch,
-    RemoveFile,
+    RemoveFiles,
     RenameVariables,
     ReplaceSecrets,
     SetMode,
@@ -178,7 +178,7 @@ def compose_file(facts: Configuration) -> Verdict:
 
 def state_file(facts: Configuration) -> Verdict:
     if facts.state_error is not None:
-        return refused(facts.state_error, RemoveFile(facts.state_file))
+        return refused(facts.state_error, RemoveFiles((facts.state_file,)))
     return ok("what jeex remembers can be read")
 
 

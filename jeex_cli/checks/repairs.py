@@ -84,25 +84,14 @@ class SetOwner:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveFile:
-    """Delete a file that holds nothing of value."""
+class RemoveFiles:
+    """Delete files that hold nothing of value."""
 
-    path: Path
-
-    @property
-    def text(self) -> str:
-        return f"rm '{self.path}'"
-
-
-@dataclass(frozen=True, slots=True)
-class MakeFolder:
-    """Make an empty folder, mode 0700."""
-
-    path: Path
+    paths: tuple[Path, ...]
 
     @property
     def text(self) -> str:
-        return f"mkdir -m 0700 '{self.path}'"
+        return "rm " + " ".join(f"'{path}'" for path in self.paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +214,7 @@ Repair = (
     | FinishSwitch
     | SetMode
     | SetOwner
-    | RemoveFile
-    | MakeFolder
+    | RemoveFiles
     | FillSettings
     | ReplaceSecrets
     | RenameVariables

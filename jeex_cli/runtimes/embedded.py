@@ -26,7 +26,6 @@ from jeex_cli.stack import Service, Stack
 _GRACE = 10.0  # seconds a server gets to end before it is killed
 _STARTING = 30.0  # seconds during which a server that does not answer yet counts as starting
 _POLL = 0.005
-_NEEDED_SPACE = 300 * 1024 * 1024  # bytes: a fresh data directory with its write-ahead log, and room to work
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +38,11 @@ class EmbeddedRuntime:
 
     def check(self, stack: Stack, names: Collection[str]) -> None:
         """See Runtime. Ports are a check of their own: doctor asks for them too."""
-        private_folder(self.place.project.folder)
-        free = shutil.disk_usage(self.place.project.folder).free
-        if free < _NEEDED_SPACE:
-            raise NotReady(
-                f"{free // 2**20} MiB are free in {self.place.project.folder}; the stack needs {_NEEDED_SPACE // 2**20} MiB",
-                code="DISK_FULL",
-                hint="free some space (df -h shows where it went), or use another folder: jeex --project DIR up",
-            )
+        from jeex_cli.checks.folders import NEEDED_SPACE, disk_full
+
+        folder = private_folder(self.place.project.folder)
+        if error := disk_full(shutil.disk_usage(folder).free, NEEDED_SPACE, folder):
+            raise error
         for name in names:
             if stack.service(name).program is None:
                 raise NotReady(

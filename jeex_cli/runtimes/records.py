@@ -65,7 +65,7 @@ class Record:
         try:
             document = json.loads(self._started_file.read_text())
             return Started(str(document["digest"]), document["port"], str(document["program"]))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return Started()  # not known: `up` restarts the service, which is always right
 
     def write_started(self, started: Started) -> None:

@@ -17,7 +17,7 @@ def main() -> None:
         env = clean_env(cli.home, **{name: value for name, value in cli.env.items() if name.startswith("JEEX_")})
         try:
             cli.run("up")
-            assert cli.json("doctor")["summary"]["fail"] == 0  # noqa: S101 - else it is no healthy stack that is measured
+            assert cli.json("doctor")["summary"]["fail"] == 0  # else it is no healthy stack that is measured
 
             def seconds(*arguments: str) -> float:
                 return command([str(JEEX), *arguments], env=env, cwd=cli.folder, runs=9)

@@ -14,7 +14,7 @@ from jeex_cli.checks import CHECKS, GROUPS
 from jeex_cli.checks.base import CannotLook, Check, Verdict, skipped, unknown
 from jeex_cli.errors import JeexError, NotReady, UsageError
 from jeex_cli.events import Finding
-from jeex_cli.ops.doctor.looks import LOOKS
+from jeex_cli.ops.doctor import looks
 from jeex_cli.session import Session
 
 _PATIENCE = 2.5  # seconds that one look may take
@@ -151,7 +151,7 @@ def _verdict(check: Check, facts: dict[type[Any], Any], runtime: str) -> Verdict
 def _look(session: Session, kind: type[Any]) -> Any:
     """The facts, or the verdict that there are none."""
     try:
-        return LOOKS[kind](session)
+        return looks.look(kind, session)
     except CannotLook as error:
         return skipped(error.reason) if error.expected else unknown(error.reason)
     except JeexError as error:

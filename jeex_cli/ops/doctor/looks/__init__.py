@@ -4,17 +4,28 @@ to be had; every check of those facts says so then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Mapping
 from typing import Any
 
-from jeex_cli.checks.configuration import Configuration
-from jeex_cli.checks.ports import Ports
-from jeex_cli.ops.doctor.looks import configuration, ports
+from jeex_cli.checks import configuration, folders, host, ports, programs
 from jeex_cli.session import Session
 
-Look = Callable[[Session], Any]
-
-LOOKS: Mapping[type[Any], Look] = {
-    Configuration: configuration.look,
-    Ports: ports.look,
+# Module and function by the type of the facts; a module is imported when it is asked.
+LOOKS: Mapping[type[Any], tuple[str, str]] = {
+    configuration.Configuration: ("configuration", "look"),
+    host.Host: ("host", "look"),
+    folders.Folders: ("folders", "look"),
+    folders.ProgramPlaces: ("folders", "look_at_programs"),
+    programs.Found: ("programs", "look"),
+    programs.Loaded: ("programs", "look_at_loading"),
+    programs.Namespaces: ("programs", "look_at_namespaces"),
+    programs.Processes: ("programs", "look_at_processes"),
+    ports.Ports: ("ports", "look"),
 }
+
+
+def look(kind: type[Any], session: Session) -> Any:
+    """The facts of that type. Raises CannotLook, JeexError."""
+    module, function = LOOKS[kind]
+    return getattr(importlib.import_module(f"{__name__}.{module}"), function)(session)
