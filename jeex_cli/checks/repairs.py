@@ -23,13 +23,13 @@ class StartStack:
 
 @dataclass(frozen=True, slots=True)
 class RestartServices:
-    """Stop and start services."""
+    """Stop and start services, then have everything else in order."""
 
     names: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        return " ".join(["jeex restart", *self.names])
+        return " ".join(["jeex restart", *self.names]) + "; jeex up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +197,13 @@ class SetInRedis:
 
 @dataclass(frozen=True, slots=True)
 class RunSql:
-    """Run a statement in the stack's database, as the superuser."""
+    """Run statements in the stack's database, as the superuser, each by itself."""
 
-    statement: str
+    statements: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        return self.statement
+        return "; ".join(self.statements)
 
 
 Repair = (

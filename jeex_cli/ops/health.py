@@ -6,11 +6,11 @@ import asyncio
 import json
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from jeex_cli import loopback
 from jeex_cli.ops import database
 from jeex_cli.session import Session
 from jeex_cli.stack import HttpProbe, PostgresProbe, RedisProbe, Service
@@ -96,13 +96,11 @@ async def _redis(session: Session) -> str:
 
 
 def _http(url: str) -> str:
+    answer = loopback.get(url, timeout=_LIMIT)
+    if answer.status >= 400:
+        raise _Refused(f"HTTP {answer.status}")
     try:
-        with urllib.request.urlopen(url, timeout=_LIMIT) as response:  # noqa: S310 - a loopback URL of ours
-            body = response.read()
-    except urllib.error.HTTPError as error:
-        raise _Refused(f"HTTP {error.code}") from error
-    try:
-        document = json.loads(body)
+        document = json.loads(answer.body)
     except ValueError:
         return ""
     return str(document.get("version", "")) if isinstance(document, dict) else ""

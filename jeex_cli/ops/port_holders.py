@@ -59,7 +59,7 @@ def _holder(port: int, address: str, pid: int | None, user: str, root: Path) -> 
 
 def _project(process: psutil.Process, command: str) -> Path | None:
     """The folder of the jeex project that a server without Docker belongs to: it works below it, or is given paths there."""
-    for text in (process.cwd(), *command.split()):
+    for text in (f"{process.cwd()}/", *command.split()):
         before, found, _ = text.partition(f"/{STATE_FOLDER}/")
         if found and before.startswith("/"):
             return Path(before)

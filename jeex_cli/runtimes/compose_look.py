@@ -14,7 +14,7 @@ from jeex_cli.runtimes.volume_findings import Inside
 if TYPE_CHECKING:
     from docker import DockerClient
 
-_LOOKING = "jeex.looking"  # on our containers: the project whose volumes they look into
+LOOKING = "jeex.looking"  # on our containers: the project whose volumes they look into
 _PATIENCE = 20  # seconds for a shell to look through a volume's upper levels
 _LEFT = 60  # seconds after which a container of ours that has not started never will
 
@@ -56,7 +56,7 @@ def look(engine: DockerClient, project: str, volume: str, image: str, asked: tup
             network_mode="none",
             read_only=True,
             mounts=[mount],
-            labels={_LOOKING: project},
+            labels={LOOKING: project},
             log_config=docker.types.LogConfig(type="none"),
             healthcheck={"test": ["NONE"]},
             auto_remove=True,  # should this process be killed now
@@ -79,7 +79,7 @@ def look(engine: DockerClient, project: str, volume: str, image: str, asked: tup
 
 def clear(engine: DockerClient, project: str) -> None:
     """Remove what a jeex that was killed between two calls has left: it would hold the volume for ever."""
-    for one in engine.api.containers(all=True, filters={"label": f"{_LOOKING}={project}", "status": "created"}):
+    for one in engine.api.containers(all=True, filters={"label": f"{LOOKING}={project}", "status": "created"}):
         if one["Created"] < time.time() - _LEFT:
             _remove(engine, one["Id"])
 

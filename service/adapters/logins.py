@@ -26,6 +26,11 @@ class Login:
     since: float = field(default_factory=time.monotonic)
 
     @property
+    def left(self) -> float:
+        """Seconds until it ends; below 0 it has."""
+        return self.since + self.holds - time.monotonic()
+
+    @property
     def is_old(self) -> bool:
         """Whether half of its time is over: the other half is for a Vault that is away."""
         return time.monotonic() - self.since > self.holds / 2

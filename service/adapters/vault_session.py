@@ -139,6 +139,8 @@ class VaultSession:
         self._signing_in = threading.Lock()
         self._vault: Vault | None = None
         self._renew_at = 0.0
+        self._holds_until = 0.0
+        self._held = 0.0
         self.signed_in = 0  # how often
 
     @property
@@ -163,6 +165,11 @@ class VaultSession:
         """Renew our token when half of its time is over. Raises VaultUnavailable. Call it now and then."""
         if self.signed_in and time.monotonic() > self._renew_at:
             await self.run(self._renew)
+
+    @property
+    def token(self) -> tuple[float, float] | None:
+        """Seconds that our token is still good for, and those that it was good for at first; None before there is one."""
+        return (self._holds_until - time.monotonic(), self._held) if self.signed_in else None
 
     async def close(self) -> None:
         """End our token and give the connections back."""
@@ -208,7 +215,8 @@ class VaultSession:
         self._identity.settle(vault)
 
     def _holds(self, seconds: float) -> None:
-        self._renew_at = time.monotonic() + seconds / 2
+        now = time.monotonic()
+        self._renew_at, self._holds_until, self._held = now + seconds / 2, now + seconds, seconds
 
     def _leave(self, vault: Vault) -> None:
         try:

@@ -67,7 +67,7 @@ def run(environ: Mapping[str, str]) -> int:
         attempts=RateLimiter(ATTEMPTS),
         admin_key=found.admin_key,
         oauth=OAuthProviders(secrets),
-        report=Report(probes(database, cache, vault, found)),
+        report=Report(probes(database, cache, vault, found, session)),
         draining=Draining(),
         head=revisions.head(),
         version=version("jeex"),
@@ -143,12 +143,20 @@ def late_vault(found: Settings) -> Late[Vault]:
     return Late(make)
 
 
-def probes(database: Database, cache: Late[Cache], vault: Late[Vault], found: Settings) -> tuple[Probe, ...]:
+def probes(
+    database: Database, cache: Late[Cache], vault: Late[Vault], found: Settings, session: VaultSession
+) -> tuple[Probe, ...]:
     """What /api/v1/system/status asks, those parts that this installation has."""
     started = time.monotonic()
 
     async def api() -> Seen:
-        return Seen(version("jeex"), f"up for {time.monotonic() - started:.0f} s")
+        parts = [f"up for {time.monotonic() - started:.0f} s"]
+        # How long its way in is still good for: where it is not renewed in time, `jeex doctor` says so.
+        if session.token is not None:
+            parts.append("Vault token {:.0f} of {:.0f} s".format(*session.token))
+        if database.login is not None:
+            parts.append(f"database login {database.login.left:.0f} of {database.login.holds:.0f} s")
+        return Seen(version("jeex"), ", ".join(parts))
 
     async def postgresql() -> Seen:
         schema = await database.schema()

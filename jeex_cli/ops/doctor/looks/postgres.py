@@ -1,0 +1,193 @@
+"""Looks at PostgreSQL: at its files, and as the superuser at the running server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jeex_cli import proc
+from jeex_cli.checks.base import CannotLook
+from jeex_cli.checks.postgres import Access, Activity, DataFiles, Role, Server
+from jeex_cli.errors import DataError, NotReady
+from jeex_cli.ops.doctor.looks.services import running
+from jeex_cli.runtimes.programs.base import in_namespace
+from jeex_cli.runtimes.programs.known import PROGRAMS
+from jeex_cli.runtimes.programs.postgres import binaries
+from jeex_cli.session import Session
+
+if TYPE_CHECKING:
+    import asyncpg
+
+T = TypeVar("T")
+
+_PATIENCE = 2.0  # seconds for everything
+_DATABASE = "jeex"
+_PASSWORDS = {
+    "postgres": "JEEX_POSTGRES_PASSWORD",
+    "jeex_owner": "JEEX_DB_OWNER_PASSWORD",
+    "jeex_app": "JEEX_DB_APP_PASSWORD",
+    "jeex_admin": "JEEX_DB_ADMIN_PASSWORD",
+}
+_SETTINGS = """
+SELECT name, setting, CASE WHEN sourcefile LIKE '%postgresql.auto.conf' THEN 'ALTER SYSTEM' ELSE '' END FROM pg_settings
+"""
+_SESSIONS = """
+SELECT pid, coalesce(usename, '') AS user,
+       CASE WHEN wait_event_type = 'Lock' THEN extract(epoch FROM now() - query_start) ELSE 0 END::float8 AS waits,
+       coalesce(extract(epoch FROM now() - xact_start), 0)::float8 AS open,
+       left(regexp_replace(regexp_replace(query, '''[^'']*''', '?', 'g'), '\\s+', ' ', 'g'), 60) AS query,
+       CASE WHEN wait_event_type = 'Lock' THEN pg_blocking_pids(pid) ELSE '{}' END AS blocked_by
+  FROM pg_stat_activity
+ WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND state <> 'idle'
+"""
+_ROLES = """
+SELECT DISTINCT rolname, rolsuper, rolbypassrls FROM pg_roles AS role
+ WHERE rolname LIKE 'jeex\\_%' OR EXISTS (
+   SELECT FROM pg_auth_members AS member JOIN pg_roles AS parent ON parent.oid = member.roleid
+    WHERE member.member = role.oid AND parent.rolname IN ('jeex_app', 'jeex_admin') AND role.rolname <> 'postgres')
+"""
+_UNPROTECTED = """
+SELECT class.oid::regclass::text FROM pg_class AS class JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
+ WHERE class.relkind IN ('r', 'p') AND attribute.attname = 'tenant_id' AND NOT attribute.attisdropped
+   AND class.relnamespace = 'public'::regnamespace AND NOT (class.relrowsecurity AND class.relforcerowsecurity)
+ ORDER BY 1
+"""
+
+
+def look_at_files(session: Session) -> DataFiles:
+    """The data directory, whether the server runs or not."""
+    service = next((one for one in session.stack.services if one.program == "postgres"), None)
+    if service is None:
+        raise CannotLook("this stack has no postgres", expected=True)
+    data = session.place.data(service)
+    refusal: NotReady | None = None
+    no_server = ""
+    try:
+        PROGRAMS["postgres"].check(service, session.place)
+    except DataError as error:
+        refusal = error
+    except NotReady as error:
+        if error.code == "POSTGRES_VERSION":
+            refusal = error
+        else:
+            no_server = error.message
+    version = (data / "PG_VERSION").read_text().strip() if (data / "PG_VERSION").is_file() else None
+    lock = data / "postmaster.pid"
+    return DataFiles(refusal, no_server, version, lock if lock.exists() and not proc.working_in(data) else None)
+
+
+def look_at_access(session: Session) -> Access:
+    """Tries every password of `.env` that does not change by itself."""
+    service = running(session, "postgres")
+    environment = service.environment
+
+    async def accepted(role: str, variable: str) -> bool | None:
+        import asyncpg
+
+        password = environment.get("POSTGRES_PASSWORD" if role == "postgres" else variable, "")
+        try:
+            connection = await _connect(
+                service.host_port or 0, role, password, "postgres" if role == "postgres" else _DATABASE
+            )
+        except asyncpg.InvalidPasswordError:
+            return False
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            return None  # it is starting, or has no connection left: that is another finding
+        await connection.close()
+        return True
+
+    async def every() -> list[bool | None]:
+        return await asyncio.gather(*(accepted(role, variable) for role, variable in _PASSWORDS.items()))
+
+    answers = dict(zip(_PASSWORDS.values(), asyncio.run(every()), strict=True))
+    refused = tuple(name for name, answer in answers.items() if answer is False)
+    taken = tuple(name for name, answer in answers.items() if answer)
+    if not refused and not taken:
+        raise CannotLook("PostgreSQL lets nobody in at this moment")
+    return Access(refused, taken, session.project.env_file)
+
+
+def look(session: Session) -> Server:
+    """The running server, as the superuser sees it."""
+
+    async def ask(connection: asyncpg.Connection[Any]) -> Server:
+        settings = {row[0]: (row[1], row[2]) for row in await connection.fetch(_SETTINGS)}
+        revisions = []
+        if await connection.fetchval("SELECT to_regclass('public.alembic_version') IS NOT NULL"):
+            revisions = [row[0] for row in await connection.fetch("SELECT version_num FROM alembic_version ORDER BY 1")]
+        from migrations.revisions import history
+
+        return Server(
+            checksums=settings["data_checksums"][0] == "on",
+            checksum_failures=await connection.fetchval(
+                "SELECT coalesce(sum(checksum_failures), 0)::int8 FROM pg_stat_database"
+            ),
+            enabling=_enabling(session, settings["data_directory"][0]),
+            settings={name: settings[name] for name in ("fsync", "full_page_writes", "synchronous_commit")},
+            used=await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"),
+            most=int(settings["max_connections"][0]),
+            sessions=tuple(_activity(row) for row in await connection.fetch(_SESSIONS)),
+            roles=tuple(Role(*row) for row in await connection.fetch(_ROLES)),
+            unprotected=tuple(row[0] for row in await connection.fetch(_UNPROTECTED)),
+            revisions=tuple(revisions),
+            known=tuple(one.id for one in history()),
+        )
+
+    return as_superuser(session, ask)
+
+
+def as_superuser(session: Session, work: Callable[[asyncpg.Connection[Any]], Awaitable[T]]) -> T:
+    """What `work` makes of a connection to the stack's database. Raises CannotLook where there is none to be had."""
+    service = running(session, "postgres")
+
+    async def run() -> T:
+        import asyncpg
+
+        password = service.environment.get("POSTGRES_PASSWORD", "")
+        try:
+            connection = await _connect(service.host_port or 0, "postgres", password, _DATABASE)
+        except asyncpg.InvalidPasswordError:
+            raise CannotLook("PostgreSQL does not accept JEEX_POSTGRES_PASSWORD") from None
+        except asyncpg.TooManyConnectionsError:
+            raise CannotLook("PostgreSQL has no connection left, not even the superuser's") from None
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise CannotLook(f"PostgreSQL lets nobody in: {error}") from error
+        try:
+            return await work(connection)
+        finally:
+            await connection.close(timeout=1)
+
+    return asyncio.run(run())
+
+
+def _enabling(session: Session, data: str) -> str:
+    """The command that turns checksums on, as whoever PostgreSQL runs as, where it runs."""
+    if session.choice.name == "compose":
+        volume = f"{session.stack.project}_postgres-data:/var/lib/postgresql"
+        image = session.stack.service("postgres").image
+        return f"docker run --rm --user postgres -v {volume} {image} pg_checksums --enable -D {data}"
+    prefix = in_namespace() if os.geteuid() == 0 else None
+    return shlex.join([*(prefix or ()), str(binaries(session.place) / "pg_checksums"), "--enable", "-D", data])
+
+
+def _activity(row: Any) -> Activity:
+    return Activity(row["pid"], row["user"], row["waits"], row["open"], row["query"], tuple(row["blocked_by"]))
+
+
+async def _connect(port: int, user: str, password: str, database: str) -> asyncpg.Connection[Any]:
+    import asyncpg
+
+    return await asyncpg.connect(
+        host="127.0.0.1",
+        port=port,
+        user=user,
+        password=password,
+        database=database,
+        ssl=False,
+        timeout=_PATIENCE,
+        command_timeout=_PATIENCE,
+        server_settings={"application_name": "jeex-doctor"},
+    )

