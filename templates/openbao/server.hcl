@@ -12,8 +12,9 @@ seal "static" {
   current_key    = "file://./seal.key"
 }
 
-disable_mlock = true
-ui            = false
+disable_mlock      = true
+disable_clustering = true # one server: no second port beside the one that is asked for
+ui                 = false
 
 # What follows runs once, on the first start, with a root token that is revoked right after and never leaves the server. It makes
 # one way in, for the seed process, which makes everything else and may be run again: service/services/vault_setup.py.

@@ -5,5 +5,6 @@ storage "postgresql" {
   table = "vault_kv_store"
 }
 
-disable_mlock = true
-ui            = false
+disable_mlock      = true
+disable_clustering = true # one server: no second port beside the one that is asked for
+ui                 = false

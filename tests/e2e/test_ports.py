@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jeex_cli import checkouts
@@ -185,6 +186,13 @@ def test_ports_names_who_holds_what(cli: Cli, tmp_path: Path) -> None:
         other.assert_nothing_left()
         kill_leftovers(other)
     cli.ports["POSTGRES"] = cli.ports["QDRANT"]
+
+
+def test_every_server_listens_on_its_own_port_and_on_no_other(cli: Cli) -> None:
+    cli.run("up")
+    pids = {int(one.read_text().split()[0]) for one in (cli.folder / ".jeex" / "run").glob("*.pid")}
+    listening = {one.laddr.port for one in psutil.net_connections("tcp") if one.status == "LISTEN" and one.pid in pids}
+    assert listening == {one["port"] for one in cli.services().values() if one["port"]}
 
 
 def test_free_ends_a_leftover_of_ours_alone(cli: Cli) -> None:
