@@ -117,6 +117,20 @@ class Stack:
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return json.loads(ran.stdout)["data"]
 
+    def doctor(self, *arguments: str, **environ: str) -> list[dict[str, Any]]:
+        """What doctor finds."""
+        ran = subprocess.run(
+            [JEEX, "--json", "doctor", *arguments],
+            cwd=self.folder,
+            env={**self.environ, **environ},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found: list[dict[str, Any]] = json.loads(ran.stdout)["data"]["findings"]
+        assert ran.returncode == (3 if any(one["level"] == "fail" for one in found) else 0), ran.stdout
+        return found
+
     def tenant(self) -> str:
         """A tenant's API key."""
         return str(self.jeex("tenant", "create", "acme", "--admin", "alice@acme.example")["key"])

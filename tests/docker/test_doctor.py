@@ -1,10 +1,11 @@
-"""`jeex doctor` with Docker: no false alarm, and every fault of the engine and of what the project has in it."""
+"""`jeex doctor` with Docker: no false alarm, and every fault of the engine and of what the project has in it.
+
+What is wrong with volumes it finds in test_volumes.py, a sealed Vault it opens in test_vault.py.
+"""
 
 from __future__ import annotations
 
-import shlex
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -195,36 +196,3 @@ def test_a_server_that_the_network_can_reach(healthy: Patient) -> None:
         docker("rm", "--force", name)
         del healthy.cli.extra["JEEX_PROFILES"]
     healthy.is_well()
-
-
-def test_volumes_that_the_services_cannot_work_with(image: str, tmp_path: Path) -> None:
-    cli = make_cli(tmp_path, "volumes")
-    cli.runtime = "compose"
-    cli.extra["JEEX_SERVICE_IMAGE"] = image
-    for patient in examined(cli, up=True, down=True):
-        volume = container(cli, "x").removesuffix("-x-1") + "_postgres-data"
-        top = "/v/18/docker"
-        inside = ("run", "--rm", "--user", "0", "--entrypoint", "sh", "-v", f"{volume}:/v", "postgres:18", "-c")
-        docker(*inside, f"echo 16 > {top}/PG_VERSION")
-        one = patient.finds("docker-volumes", "fail", "PostgreSQL 16 made 18/docker", volume)
-        assert cli.json("up", code=3)["message"] == one["summary"]
-        docker(*inside, f"echo 18 > {top}/PG_VERSION && chown 70:70 {top}")
-        one = patient.finds("docker-volumes", "fail", "user 70", "chown")
-        subprocess.run(shlex.split(one["fix"]), check=True, capture_output=True)
-        patient.is_well()
-
-
-def test_a_sealed_vault_is_opened(image: str, tmp_path: Path) -> None:
-    cli = make_cli(tmp_path, "sealed")
-    cli.runtime = "compose"
-    cli.extra.update({"JEEX_SERVICE_IMAGE": image, "JEEX_VAULT_IMAGE": "hashicorp/vault:1.20"})
-    for patient in examined(cli, up=True):
-        docker("restart", "--timeout", "5", container(cli, "vault"))
-        cli.json("wait", "vault", "--timeout", "3", code=6)  # it is up, and does not become healthy
-        also = ("vault-access", "vault-secrets", "services-running", "vault-leases", "identity-vault")
-        one = patient.finds("vault-sealed", "fail", "Vault is sealed", "jeex secrets unseal", also=also)
-        error = cli.json("health", code=5)
-        assert (error["code"], error["message"]) == ("VAULT_SEALED", one["summary"])
-        patient.doctor("--only", "vault-sealed", "--fix", "--yes")
-        cli.run("wait", "--timeout", "60")
-        patient.is_well()

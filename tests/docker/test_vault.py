@@ -183,7 +183,11 @@ def test_hashicorps_image_is_initialised_and_unsealed_by_jeex(stack: MakeStack, 
     assert one.vault("GET", "sys/seal-status")[1]["sealed"] is True
     assert one.api("GET", "/api/v1/projects", token)[0] == 200
     assert one.api("POST", "/api/v1/tokens", key)[0] == 503
-    assert vault_seal.unseal(session(one)) == {"changed": True, "initialised": False, "detail": "unsealed"}
+    found = {each["check"]: each for each in one.doctor("--only", "vault,identity-vault", JEEX_RUNTIME="compose")}
+    assert (found["vault-sealed"]["level"], found["vault-sealed"]["fix"]) == ("fail", "jeex secrets unseal")
+    assert (found["vault-secrets"]["level"], found["identity-vault"]["level"]) == ("unknown", "ok")
+    (fixed,) = one.doctor("--only", "vault-sealed", "--fix", "--yes", JEEX_RUNTIME="compose")
+    assert fixed["level"] == "ok"
     until(lambda: one.api("POST", "/api/v1/tokens", key)[0] == 201, seconds=30)
     assert is_kept(one)
     assert vault_seal.unseal(session(one))["changed"] is False

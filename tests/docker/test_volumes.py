@@ -73,6 +73,8 @@ def refused(client: DockerClient, one: Stack, **changed: str) -> DataError:
     assert [each.problem for each in listed if each.problem] == [
         f"{found.value.message} [{found.value.code}]; try: {found.value.hint}"
     ]
+    (finding,) = one.doctor("--only", "docker-volumes", JEEX_RUNTIME="compose", **changed)
+    assert (finding["level"], finding["summary"], finding["fix"]) == ("fail", found.value.message, found.value.hint)
     assert [seen(name) for name in names] == before
     assert found.value.exit_code == 3 and "Nothing was changed" in found.value.detail
     return found.value
@@ -82,6 +84,8 @@ def accepted(client: DockerClient, one: Stack, **changed: str) -> None:
     described = definition(one, **changed)
     compose_volumes.check(client, described, described.project)
     assert not [each.problem for each in compose_volumes.volumes(client, described, described.project) if each.problem]
+    (finding,) = one.doctor("--only", "docker-volumes", JEEX_RUNTIME="compose", **changed)
+    assert finding["level"] == "ok"
 
 
 def follow(command: str) -> None:
