@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from jeex_cli.checks import configuration, folders, host, ports, programs
+from jeex_cli.checks import (
+    configuration,
+    disks,
+    docker,
+    folders,
+    host,
+    identity,
+    ports,
+    postgres,
+    programs,
+    redis,
+    services,
+    vault,
+)
 from jeex_cli.checks.base import Check
 
 CHECKS: tuple[Check, ...] = (
     *configuration.CHECKS,
     *host.CHECKS,
+    *docker.CHECKS,
     *folders.CHECKS,
+    *disks.CHECKS,
     *programs.CHECKS,
     *ports.CHECKS,
+    *identity.CHECKS,
+    *postgres.CHECKS,
+    *redis.CHECKS,
+    *vault.CHECKS,
+    *services.CHECKS,
 )
 GROUPS: tuple[str, ...] = tuple(dict.fromkeys(check.group for check in CHECKS))

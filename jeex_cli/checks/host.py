@@ -11,8 +11,26 @@ _MIB = 1024 * 1024
 _NEEDED_MEMORY, _LITTLE_MEMORY = 300 * _MIB, 1024 * _MIB  # bytes; the stack itself takes some 250 MiB
 _SWAP_USED = 0.9
 _FILES = 1024  # open files that a server may have
+_PROCESSES = 100  # and threads: each server of the stack has some
 _AHEAD = 60.0  # seconds by which a file may be from the future: clocks of file systems differ a little
 _TMP = 10 * _MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a process that is started here may have. `processes` are those, threads too, that its user may have besides
+    those that there are; None where there is no limit, as for root.
+    """
+
+    open_files: int
+    processes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The addresses that `localhost` has; a kind of its own, for a name server may take its time."""
+
+    localhost: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,20 +38,19 @@ class Host:
     """The machine, as this process finds it. Sizes are in bytes.
 
     `memory` is what is available, `limit` what a control group leaves of that (None: it has no limit). `ahead` is the newest
-    file of the project's that is from the future, by seconds. `zone` and `locale` are names that mean nothing here, "" where
-    they do. `localhost` are the addresses that this name has. `proxies` are variables that lead requests for 127.0.0.1 to a
-    proxy, `uncovered` the names that no_proxy lacks.
+    file of the project's, or of jeex, that is from the future, by seconds. `zone` is a name that means nothing here, or "".
+    `locale` is what is set (LANG=xx_YY) and not to be had, or, with a `charset`, is none of UTF-8. `proxies` are variables
+    that lead requests for 127.0.0.1 to a proxy, `uncovered` the names that no_proxy lacks.
     """
 
     memory: int
     limit: int | None
     swap: int
     swap_free: int
-    open_files: int
     ahead: tuple[str, float] | None
     zone: str
     locale: str
-    localhost: tuple[str, ...]
+    charset: str
     proxies: tuple[str, ...]
     uncovered: tuple[str, ...]
     tmp: str
@@ -69,11 +86,16 @@ def host_swap(facts: Host) -> Verdict:
     return ok(f"{used:.0%} of the swap is used")
 
 
-def host_limits(facts: Host) -> Verdict:
+def host_limits(facts: Limits) -> Verdict:
     if facts.open_files < _FILES:
         return fail(
             f"a process here may have {facts.open_files} files open; the servers need {_FILES}",
             fix=f"ulimit -n 4096 in the shell that runs jeex up (at least {_FILES}), then: jeex restart",
+        )
+    if facts.processes is not None and facts.processes < _PROCESSES:
+        return warn(
+            f"this user may have {max(0, facts.processes)} more processes and threads; the stack takes some {_PROCESSES}",
+            fix="end what is not needed: ps -u $(id -u) -L | wc -l counts; or a higher limit: ulimit -u 4096",
         )
     return ok(f"a process may have {facts.open_files:,} files open")
 
@@ -98,6 +120,11 @@ def host_timezone(facts: Host) -> Verdict:
 
 
 def host_locale(facts: Host) -> Verdict:
+    if facts.charset:
+        return warn(
+            f"{facts.locale} is a locale of {facts.charset}, not of UTF-8: names with other letters break",
+            fix="export LC_ALL=C.UTF-8, or the UTF-8 locale of your language",
+        )
     if facts.locale:
         return warn(
             f"{facts.locale} is a locale that this machine does not have: programs fall back to ASCII",
@@ -106,7 +133,7 @@ def host_locale(facts: Host) -> Verdict:
     return ok("the locale is there")
 
 
-def host_localhost(facts: Host) -> Verdict:
+def host_localhost(facts: Names) -> Verdict:
     if "127.0.0.1" not in facts.localhost:
         found = ", ".join(facts.localhost) or "nothing"
         return warn(
@@ -136,10 +163,8 @@ def host_tmp(facts: Host) -> Verdict:
     return ok(f"{facts.tmp} takes temporary files")
 
 
-def _check(
-    id: str, title: str, explanation: str, judge: object, *, up: bool = False, services: tuple[str, ...] = ()
-) -> Check:
-    return Check(id, _GROUP, title, explanation, Host, judge, services, up)  # type: ignore[arg-type]
+def _check(id: str, title: str, explanation: str, judge: object, *, facts: type[object] = Host, up: bool = False) -> Check:
+    return Check(id, _GROUP, title, explanation, facts, judge, (), up)  # type: ignore[arg-type]
 
 
 CHECKS = (
@@ -159,15 +184,17 @@ CHECKS = (
     _check(
         "host-limits",
         "servers may open enough files",
-        "Each connection and each table takes a file descriptor. Servers inherit the limit of the shell that ran `up`.",
+        "Each connection and each table takes a file descriptor, and each server some processes or threads. They "
+        "inherit the limits of the shell that ran `up`. Fails below 1,024 files, warns below 100 more processes.",
         host_limits,
+        facts=Limits,
         up=True,
     ),
     _check(
         "host-clock",
         "the clock has not gone back",
-        "Tokens, leases and certificates are good for a time. Looks for files of this project that are from the "
-        "future; the servers' clocks are compared in vault-clock and docker-clock.",
+        "Tokens, leases and certificates are good for a time. Looks for files of this project and of jeex "
+        "that are from the future; the servers' clocks are compared in vault-clock and docker-clock.",
         host_clock,
     ),
     _check(
@@ -180,7 +207,8 @@ CHECKS = (
         "host-locale",
         "the locale is there",
         "LC_ALL, LC_CTYPE or LANG names a locale. Where it is not installed programs fall back to ASCII, and "
-        "names with other letters break. C.UTF-8 is everywhere; none at all is fine.",
+        "names with other letters break; so they do in one that is not of UTF-8. C.UTF-8 is everywhere. None at all, C "
+        "or POSIX is fine: so are bare containers, and Python and PostgreSQL use UTF-8 there all the same.",
         host_locale,
     ),
     _check(
@@ -188,6 +216,7 @@ CHECKS = (
         "localhost is 127.0.0.1",
         "jeex itself says 127.0.0.1. Browsers, drivers and examples say localhost, which /etc/hosts has to know.",
         host_localhost,
+        facts=Names,
     ),
     _check(
         "host-proxy",

@@ -49,9 +49,9 @@ class Namespaces:
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """`lost` are processes that work in this project's folder and that no record knows: id, start in clock ticks, command.
+    """`lost` are servers of this project that no record knows: id, start in clock ticks, command.
 
-    `unreadable` are records that are not what jeex wrote: their service and file.
+    `unreadable` are records that are not what jeex wrote: their service and file (`.pid`, or `.started`).
     """
 
     lost: tuple[tuple[int, int, str], ...]
@@ -115,9 +115,16 @@ def records_readable(facts: Processes) -> Verdict:
     if not facts.unreadable:
         return ok("the records of running services can be read")
     service, file = facts.unreadable[0]
+    evidence = [path for _, path in facts.unreadable]
+    if file.endswith(".started"):
+        return warn(
+            f"{file} is not what jeex wrote there: how {service} was started is not known",
+            evidence,
+            fix=f"jeex restart {service}",
+        )
     return warn(
         f"{file} is not what jeex wrote there: what runs as {service} is not known",
-        [path for _, path in facts.unreadable],
+        evidence,
         fix=f"rm '{file}'; then jeex doctor, for what is left running, and jeex up",
     )
 
@@ -168,7 +175,8 @@ CHECKS = (
         "processes-lost",
         _GROUP,
         "every process that works here has a record",
-        "A server whose record was deleted goes on running: it holds its port and its data, and `down` does not know it.",
+        "A server whose record was deleted goes on running: it holds its port and its data, and `down` does not know it. "
+        "A server is what works below .jeex and writes to a log there; a shell or a pager in that folder is none.",
         Processes,
         processes_lost,
         ("postgres", "redis", "vault", "api", "frontend", "worker"),
@@ -178,8 +186,8 @@ CHECKS = (
         "records-readable",
         _GROUP,
         "the records of running services can be read",
-        "jeex writes down the process of each service in .jeex/run. Where something else has written there, the "
-        "process is not known any more.",
+        "jeex writes down in .jeex/run which process a service is (.pid) and how it was started (.started). Where "
+        "something else has written there, that is not known any more.",
         Processes,
         records_readable,
         runtime="embedded",

@@ -38,7 +38,7 @@ class EmbeddedRuntime:
 
     def check(self, stack: Stack, names: Collection[str]) -> None:
         """See Runtime. Ports are a check of their own: doctor asks for them too."""
-        from jeex_cli.checks.folders import NEEDED_SPACE, disk_full
+        from jeex_cli.checks.disks import NEEDED_SPACE, disk_full
 
         folder = private_folder(self.place.project.folder)
         if error := disk_full(shutil.disk_usage(folder).free, NEEDED_SPACE, folder):

@@ -13,9 +13,12 @@ import pytest
 
 from tests.e2e.doctor.conftest import Patient, in_namespace, mounted, root_only
 from tests.e2e.doctor.fuse import mounted as own_file_system
-from tests.e2e.doctor.test_programs import copied
+from tests.e2e.doctor.test_programs import VERSIONS, copied
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-folders")]
+
+
+with_fuse = pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), reason="there is no /dev/fuse here")
 
 
 @pytest.fixture
@@ -121,16 +124,26 @@ def test_a_file_system_that_lets_no_program_start(stopped: Patient, tmp_path: Pa
     place.mkdir()
     with mounted(place, "size=500m,noexec"):
         stopped.cli.extra["JEEX_POSTGRES_BIN"] = str(copied(place) / "bin")
-        also = ("programs-present", "programs-load", "postgres-version")
-        one = stopped.finds("disk-noexec", "fail", "noexec", str(place), also=also)
-        assert stopped.cli.json("up", code=3)["message"] == one["summary"]
-        subprocess.run(["mount", "-o", "remount,exec", str(place)], check=True)
-        assert stopped.doctor("--only", "disk-noexec")["disk-noexec"]["level"] == "ok"
-    del stopped.cli.extra["JEEX_POSTGRES_BIN"]
+        try:
+            one = stopped.finds("disk-noexec", "fail", "noexec", str(place), also=("programs-load", *VERSIONS))
+            assert stopped.cli.json("up", code=3)["message"] == one["summary"]
+            subprocess.run(["mount", "-o", "remount,exec", str(place)], check=True)
+            assert stopped.doctor("--only", "disk-noexec")["disk-noexec"]["level"] == "ok"
+        finally:
+            del stopped.cli.extra["JEEX_POSTGRES_BIN"]
     stopped.is_well()
 
 
 @root_only
+def test_logs_on_a_full_file_system_of_their_own(stopped: Patient) -> None:
+    logs = stopped.cli.folder / ".jeex" / "logs"
+    with mounted(logs, "size=4m,mode=0700"):
+        stopped.finds("disk-space", "fail", str(logs), "MiB are free")
+    stopped.is_well()
+
+
+@root_only
+@with_fuse
 def test_a_file_system_that_ignores_case(project: Patient) -> None:
     with own_file_system(project.cli.folder, "plain", ignores_case=True):
         found = project.doctor("--only", "folders")
@@ -141,6 +154,7 @@ def test_a_file_system_that_ignores_case(project: Patient) -> None:
 
 
 @root_only
+@with_fuse
 def test_a_file_system_of_another_machine(project: Patient) -> None:
     with own_file_system(project.cli.folder, "sshfs"):
         found = project.doctor("--only", "folders")

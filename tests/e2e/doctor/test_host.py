@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from tests.e2e.conftest import JEEX
 from tests.e2e.doctor.conftest import Patient, in_namespace, mounted, root_only
 
+ROOT = Path(__file__).parents[3]
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-host")]
 
 
@@ -83,6 +86,18 @@ def test_a_clock_that_was_put_back(machine: Patient) -> None:
     os.utime(file, (before.st_atime, before.st_mtime))
 
 
+def test_a_clock_that_is_behind_jeex_itself(machine: Patient, tmp_path: Path) -> None:
+    # jeex from a copy, one file of which is a day younger than this machine's clock says it is now.
+    for entry in ROOT.iterdir():
+        if not entry.name.startswith(".") and entry.name not in ("jeex_cli", "tests"):
+            (tmp_path / entry.name).symlink_to(entry)
+    shutil.copytree(ROOT / "jeex_cli", tmp_path / "jeex_cli", ignore=shutil.ignore_patterns("__pycache__"))
+    file = tmp_path / "jeex_cli" / "help.py"
+    os.utime(file, (time.time() + 86_400, time.time() + 86_400))
+    machine.cli.extra["PYTHONPATH"] = str(tmp_path)
+    machine.finds("host-clock", "warn", str(file), "future")
+
+
 @pytest.mark.parametrize("zone", ["Europe/Atlantis", "Mars"])
 def test_a_time_zone_that_there_is_not(machine: Patient, zone: str) -> None:
     machine.cli.extra["TZ"] = zone
@@ -101,6 +116,16 @@ def test_time_zones_that_there_are(machine: Patient, zone: str) -> None:
 def test_a_locale_that_there_is_not(machine: Patient, variable: str) -> None:
     machine.cli.extra.update({"LANG": "C.UTF-8", variable: "xx_YY.UTF-8"})
     machine.finds("host-locale", "warn", f"{variable}=xx_YY.UTF-8", "C.UTF-8")
+
+
+def test_a_locale_that_is_not_of_utf_8(machine: Patient, tmp_path: Path) -> None:
+    made = ["localedef", "-i", "en_US", "-f", "ISO-8859-1", str(tmp_path / "en_US.ISO-8859-1")]
+    if shutil.which(made[0]) is None or subprocess.run(made, capture_output=True, check=False).returncode:
+        pytest.skip("no locale can be made here")
+    machine.cli.extra.update({"LOCPATH": str(tmp_path), "LANG": "en_US.ISO-8859-1"})
+    machine.finds("host-locale", "warn", "LANG=en_US.ISO-8859-1", "ISO-8859-1, not of UTF-8", "LC_ALL=C.UTF-8")
+    machine.cli.extra["LC_ALL"] = "C.UTF-8"  # as the finding says; LANG does not count then
+    assert machine.doctor("--only", "host-locale")["host-locale"]["level"] == "ok"
 
 
 @pytest.mark.parametrize("text", ["C", "POSIX", "C.UTF-8", ""])

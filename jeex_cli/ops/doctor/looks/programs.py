@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess  # for an error; processes are started by `proc` alone
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,10 +12,11 @@ from jeex_cli import proc
 from jeex_cli.checks.base import CannotLook
 from jeex_cli.checks.programs import Found, Loaded, Namespaces, Processes, Tried
 from jeex_cli.errors import JeexError, NotReady
+from jeex_cli.project import Project
 from jeex_cli.runtimes.programs import openbao, postgres, valkey
 from jeex_cli.runtimes.programs.base import account_for, in_namespace
 from jeex_cli.runtimes.programs.known import PROGRAMS
-from jeex_cli.runtimes.records import all_records
+from jeex_cli.runtimes.records import Record, all_records
 from jeex_cli.session import Session
 
 _PATIENCE = 2.0  # seconds that a program may take to say its version
@@ -57,33 +58,59 @@ def look_at_namespaces(session: Session) -> Namespaces:
 
 
 def look_at_processes(session: Session) -> Processes:
-    """Processes that work below this project's folder, without those that a record knows and their children."""
+    """Servers that were started for this project, without those that a record knows and their children."""
     import psutil
 
-    top = f"{session.project.folder}/"
-    records = all_records(session.project)
-    known = {one.pid for record in records if (one := record.running()) is not None}
+    _must_read_records(session.project)
     parents: dict[int, int] = {}
     ours: dict[int, str] = {}
     for process in psutil.process_iter(["pid", "ppid", "cmdline"]):
-        info = process.info
-        parents[info["pid"]] = info["ppid"] or 0
-        words = info["cmdline"] or []
-        if info["pid"] != os.getpid() and words and any(word.startswith(top) for word in (f"{_cwd(info['pid'])}/", *words)):
-            ours[info["pid"]] = "" if proc.is_supervisor(words) else " ".join(words)
-    for pid in list(known):
-        known.add(parents.get(pid, 0))  # its supervisor
+        pid, words = process.info["pid"], process.info["cmdline"] or []
+        parents[pid] = process.info["ppid"] or 0
+        if words and not proc.is_supervisor(words) and _is_a_server(pid, session.project):
+            ours[pid] = " ".join(words)
+    # Records after processes: one that another command starts meanwhile is in both, or in the records alone.
+    records = all_records(session.project)
+    known = {one.pid for record in records if (one := record.running()) is not None}
+    lost = {pid: text for pid, text in ours.items() if not _descends(pid, known, parents)}
     # A supervisor ends with its server; of a server's family the eldest stands for all.
-    lost = {pid: text for pid, text in ours.items() if text and not _descends(pid, known, parents)}
     eldest = {pid: text for pid, text in lost.items() if parents.get(pid) not in lost}
     with_start = [(pid, one.start, text) for pid, text in eldest.items() if (one := proc.running(pid)) is not None]
-    unreadable = [(one.name, str(one.pid_file)) for one in records if one.process() is None]
-    return Processes(tuple(with_start), tuple(unreadable))
+    return Processes(tuple(with_start), tuple(_unreadable(session.project, records)))
 
 
-def _cwd(pid: int) -> str:
+def _must_read_records(project: Project) -> None:
+    """Raise CannotLook where this user may not: every server would look lost then."""
+    for folder in (project.folder, project.run):
+        if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):  # noqa: PTH112 - raises nothing
+            raise CannotLook(f"this user cannot look into {folder}")
+    for file in (*project.run.glob("*.pid"), *project.run.glob("*.started")):
+        if file.exists() and not os.access(file, os.R_OK):
+            raise CannotLook(f"this user cannot read {file}")
+
+
+def _is_a_server(pid: int, project: Project) -> bool:
+    """Whether it was started as a service is: it works below .jeex, and what it says goes to a log there.
+
+    A shell in that folder, or a program that reads a log, is somebody's at work and none of ours.
+    """
+    if not f"{_link(pid, 'cwd')}/".startswith(f"{project.folder}/"):
+        return False
+    return all(_link(pid, f"fd/{number}").startswith(f"{project.logs}/") for number in (1, 2))
+
+
+def _unreadable(project: Project, records: list[Record]) -> Iterator[tuple[str, str]]:
+    for record in records:
+        if record.process() is None:
+            yield record.name, str(record.pid_file)
+    for file in sorted(project.run.glob("*.started")):
+        if not Record(project, file.stem).started().digest and file.exists():
+            yield file.stem, str(file)
+
+
+def _link(pid: int, name: str) -> str:
     try:
-        return str(Path(f"/proc/{pid}/cwd").readlink())
+        return str(Path(f"/proc/{pid}/{name}").readlink())
     except OSError:
         return ""  # another user's, or it has ended
 
