@@ -36,7 +36,7 @@ unit: venv
 	@$(BIN)/pytest tests/unit -n 2 $(ARGS)
 
 test: lint types  ## lint, types, unit, integration and end-to-end tests; with Docker too, where an engine answers
-	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 docker-test: venv  ## the part of them that needs a Docker engine
 	@$(BIN)/pytest -m docker -n 0 $(ARGS)

@@ -78,7 +78,7 @@ def find(start: Path) -> Project:
     Raises ConfigError where `start` holds a compose.yaml of something else.
     """
     for folder in (start, *start.parents):
-        if (folder / STATE_FOLDER / "state.json").exists() or _is_ours(folder / COMPOSE_FILE):
+        if _has_state(folder) or _is_ours(folder / COMPOSE_FILE):
             return Project(folder)
     if (start / COMPOSE_FILE).exists():
         raise ConfigError(
@@ -87,6 +87,13 @@ def find(start: Path) -> Project:
             hint="run jeex in an empty folder, or name one: jeex --project DIR up",
         )
     return Project(start)
+
+
+def _has_state(folder: Path) -> bool:
+    try:
+        return (folder / STATE_FOLDER / "state.json").exists()
+    except PermissionError:
+        return True  # root's, left by sudo: a project all the same, and who may not look into it is told so
 
 
 def _is_ours(compose_file: Path) -> bool:

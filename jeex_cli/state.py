@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from jeex_cli.errors import StateError, TimedOut
+from jeex_cli.errors import NotReady, StateError, TimedOut
 from jeex_cli.project import Project, not_writable, private_folder, write_private
 
 _VERSION = 1
@@ -31,11 +31,20 @@ class State:
 
 
 def load(project: Project) -> State:
-    """The remembered state, empty where there is none. Raises StateError on a file that jeex did not write."""
+    """The remembered state, empty where there is none.
+
+    Raises StateError on a file that jeex did not write, NotReady on one that this user may not read.
+    """
     try:
         text = project.state_file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return State()
+    except PermissionError as error:
+        raise NotReady(
+            f"this user may not read {project.state_file}",
+            code="NOT_READABLE",
+            hint=f"make it yours: sudo chown -R $(id -un) '{project.folder}'",
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise _corrupt(project, str(error)) from error
     try:

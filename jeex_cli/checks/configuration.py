@@ -18,7 +18,7 @@ from jeex_cli.checks.repairs import (
     ReplaceSecrets,
     SetMode,
 )
-from jeex_cli.errors import JeexError
+from jeex_cli.errors import JeexError, StateError
 from jeex_cli.settings import SECRETS
 
 _GROUP = "configuration"
@@ -178,7 +178,8 @@ def compose_file(facts: Configuration) -> Verdict:
 
 def state_file(facts: Configuration) -> Verdict:
     if facts.state_error is not None:
-        return refused(facts.state_error, RemoveFiles((facts.state_file,)))
+        mine = isinstance(facts.state_error, StateError)  # else it may hold what is true, and cannot be read
+        return refused(facts.state_error, RemoveFiles((facts.state_file,)) if mine else None)
     return ok("what jeex remembers can be read")
 
 

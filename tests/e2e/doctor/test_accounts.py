@@ -16,7 +16,7 @@ from tests.e2e.conftest import kill_leftovers, make_cli
 from tests.e2e.doctor.conftest import Patient, root_only
 from tests.e2e.test_machines import NOBODY, ROOT, without_unshare
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-accounts"), root_only]
+pytestmark = [pytest.mark.e2e, root_only]
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +99,13 @@ def test_folders_that_cannot_be_looked_into_are_not_said_to_be_well(ordinary: Pa
 
 
 def test_a_folder_of_jeex_that_is_roots(ordinary: Patient) -> None:
-    folder, program = ordinary.cli.folder / ".jeex", ordinary.cli.program
+    folder = ordinary.cli.folder / ".jeex"
     os.chown(folder, 0, 0)
-    ordinary.cli.program = (*program, "--project", str(ordinary.cli.folder))
-    found = ordinary.doctor("--only", "host,folders,programs")
-    ordinary.cli.program = program
+    found = ordinary.doctor()
+    error = ordinary.cli.json("status", code=3)
     os.chown(folder, NOBODY, NOBODY)
+    assert (error["code"], "sudo chown" in error["hint"]) == ("NOT_READABLE", True)
+    assert (found["state-file"]["summary"], found["state-file"]["repair"]) == (error["message"], "")
     assert found["folder-owner"]["level"] == found["folder-writable"]["level"] == "fail"
     assert f"{folder} belongs to user 0" in found["folder-owner"]["summary"]
     assert [one for one in found.values() if "bug" in one["summary"]] == []

@@ -18,7 +18,7 @@ from jeex_cli.checks import CHECKS
 from jeex_cli.settings import SECRETS
 from tests.e2e.doctor.conftest import Patient
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-command")]
+pytestmark = pytest.mark.e2e
 
 
 def test_a_healthy_stack_has_no_finding_and_exit_code_0(healthy: Patient) -> None:

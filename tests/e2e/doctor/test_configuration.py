@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.doctor.conftest import Patient
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-configuration")]
+pytestmark = pytest.mark.e2e
 
 
 def test_a_line_that_is_no_assignment(stopped: Patient) -> None:

@@ -15,7 +15,7 @@ from tests.e2e.doctor.conftest import Patient, in_namespace, mounted, root_only
 from tests.e2e.doctor.fuse import mounted as own_file_system
 from tests.e2e.doctor.test_programs import VERSIONS, copied
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-folders")]
+pytestmark = pytest.mark.e2e
 
 
 with_fuse = pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), reason="there is no /dev/fuse here")

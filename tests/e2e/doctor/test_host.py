@@ -15,7 +15,7 @@ from tests.e2e.conftest import JEEX
 from tests.e2e.doctor.conftest import Patient, in_namespace, mounted, root_only
 
 ROOT = Path(__file__).parents[3]
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-host")]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.e2e.conftest import kill_leftovers, make_cli
 from tests.e2e.doctor.conftest import Patient
 from tests.integration.service.machine import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-identity")]
+pytestmark = pytest.mark.e2e
 
 SERVICES = ("postgres", "redis", "vault", "api", "frontend")
 

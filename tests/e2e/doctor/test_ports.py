@@ -17,7 +17,7 @@ from tests.e2e.conftest import JEEX
 from tests.e2e.doctor.conftest import Patient
 from tests.e2e.test_ports import ANYWHERE, held
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-ports")]
+pytestmark = pytest.mark.e2e
 
 
 def test_a_taken_port(stopped: Patient) -> None:

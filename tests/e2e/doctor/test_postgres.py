@@ -21,7 +21,7 @@ from jeex_cli.runtimes.programs.base import wheel_folder
 from tests.e2e.doctor.conftest import Patient, secret, sql
 from tests.integration.service.machine import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-postgres")]
+pytestmark = pytest.mark.e2e
 
 
 def test_data_of_another_version(stopped: Patient) -> None:

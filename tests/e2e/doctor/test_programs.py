@@ -15,7 +15,7 @@ from jeex_cli.runtimes.programs.base import wheel_folder
 from tests.e2e.doctor.conftest import Patient, root_only
 from tests.e2e.test_machines import without_unshare
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-programs")]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import redis
 from jeex_cli.runtimes.programs.base import wheel_folder
 from tests.e2e.doctor.conftest import Patient, secret
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-redis")]
+pytestmark = pytest.mark.e2e
 
 
 def client(patient: Patient, password: str | None = "") -> redis.Redis:

@@ -19,7 +19,7 @@ from jeex_cli.runtimes.programs.base import wheel_folder
 from tests.e2e.doctor.conftest import Patient, secret
 from tests.integration.service.machine import request, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-vault")]
+pytestmark = pytest.mark.e2e
 
 
 def vault(patient: Patient, method: str, path: str, data: object = None, token: str = "") -> tuple[int, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 from collections.abc import Callable
@@ -39,12 +40,12 @@ def look(session: Session) -> Configuration:
         written={} if env_error else session.project_file,
         given=frozenset(name for name in session.environ if name.startswith("JEEX_")),
         known=frozenset([*named, *DEFAULTS, *SWITCHES, *SECRETS, *GENERATED]),
-        used=project.state_file.exists(),
+        used=state_error is not None or project.state_file.exists(),
         replaceable=_replaceable(session, broken=bool(state_error or env_error)),
         git=git,
         git_top=top,
         copies=() if env_error else _copies(session),
-        broken_switch=switch_record.folder(project).exists() and not state.busy(project),
+        broken_switch=os.path.exists(switch_record.folder(project)) and not state.busy(project),  # noqa: PTH110 - False where closed
     )
 
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from jeex_cli import compose_file
 from jeex_cli.checks.base import CannotLook
-from jeex_cli.checks.docker import Engine, Things, Volumes
+from jeex_cli.checks.docker import Compose, Engine, EngineDisk, OldImages
+from jeex_cli.checks.docker_things import Things, Volumes
 from jeex_cli.errors import DataError, JeexError, NotReady
-from jeex_cli.runtimes import compose_report, compose_volumes, engine
+from jeex_cli.runtimes import compose_image, compose_report, compose_volumes, engine
 from jeex_cli.session import Session
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ _PATIENCE = 2.0  # seconds for one answer
 def look(session: Session) -> Engine:
     """What `up` would refuse, in its words."""
     refusal: JeexError | None = None
-    compose_refusal: JeexError | None = None
     apart = None
     try:
         with _connected(session) as client:
@@ -29,25 +30,53 @@ def look(session: Session) -> Engine:
             apart = compose_report.clock_apart(client)
     except NotReady as error:
         refusal = error
+    return Engine(refusal, engine.who_may(session.environ) if refusal is not None else "", apart)
+
+
+def look_at_compose(session: Session) -> Compose:
+    """What `up` would refuse, in its words."""
     try:
         engine.compose_version(session.environ)
     except NotReady as error:
-        compose_refusal = error
-    return Engine(refusal, compose_refusal, apart)
+        return Compose(error)
+    return Compose(None)
+
+
+def look_at_disk(session: Session) -> EngineDisk:
+    """What nothing uses, and what is free."""
+    with _connected(session) as client:
+        folder, free = compose_report.disk(client, local=engine.is_local(session.environ))
+        images = sum(compose_report.dead_images(client).values())
+        return EngineDisk(images, compose_report.build_cache(client), folder, free)
+
+
+def look_at_old_images(session: Session) -> OldImages:
+    """Those that jeex has built."""
+    with _connected(session) as client:
+        found = compose_report.dead_images(client, compose_image.LABEL)
+        return OldImages(tuple(found), sum(found.values()))
 
 
 def look_at_things(session: Session) -> Things:
-    """Containers, images and layers."""
+    """Containers and images."""
+    project, stack = session.project, session.stack
+    variables = {**session.environ, **session.settings.variables}
+    described = compose_file.read(project.compose_file).content(variables)["services"]  # the stack leaves other profiles out
+    python = variables.get("JEEX_PYTHON_IMAGE") or compose_image.PYTHON_IMAGE
+    asked = compose_report.Asked(
+        project=stack.project,
+        root=project.root,
+        compose_folder=project.compose_file.parent,
+        services=frozenset(described if isinstance(described, dict) else ()),
+        own_images={one.name: one.image for one in stack.services if one.program == "python"},
+        source=compose_image.digest(compose_image.sources(project), python),
+        local=engine.is_local(session.environ),
+    )
     with _connected(session) as client:
-        services = [one.name for one in session.stack.services]
-        dead, ours = compose_report.dead_layers(client)
         return Things(
-            containers=tuple(compose_report.containers(client, session.stack.project, services)),
-            place=str(session.project.compose_file.parent),
-            missing_images=tuple(compose_report.missing_images(client, [one.image for one in session.stack.services])),
+            containers=tuple(compose_report.containers(client, asked)),
+            missing_images=tuple(compose_report.missing_images(client, [one.image for one in stack.services])),
             started=session.state.runtime == "compose",
-            dead=dead,
-            dead_images=tuple(ours),
         )
 
 
