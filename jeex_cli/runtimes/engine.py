@@ -131,6 +131,16 @@ def unusable(error: Exception, environ: Mapping[str, str]) -> NotReady:
     )
 
 
+def is_local(environ: Mapping[str, str]) -> bool:
+    """Whether the engine is asked at a socket of this machine; it may still be in a virtual machine behind that."""
+    return _address(environ).startswith("unix://")
+
+
+def who_may(environ: Mapping[str, str]) -> str:
+    """Who may open the engine's socket, and who asks; "" where there is no socket, or it cannot be seen."""
+    return engine_socket.who_may(_address(environ).removeprefix("unix://")) if is_local(environ) else ""
+
+
 def publishing(environ: Mapping[str, str]) -> dict[int, tuple[str, str]]:
     """The running containers that publish a port of this machine: name and Compose project ("" where it has none), by port.
 

@@ -7,7 +7,10 @@ as a whole; `jeex status` is the command that people and scripts run most. An HT
 from __future__ import annotations
 
 import json
+import os
 import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -28,6 +31,28 @@ def inspected(path: str, labels: list[str]) -> list[dict[str, Any]]:
 def running(path: str) -> list[dict[str, Any]]:
     """Every container that runs, as the engine lists them. Raises OSError as above."""
     return list(_get(path, "/containers/json") or [])
+
+
+def who_may(path: str) -> str:
+    """Who may open the socket, and who asks; "" where there is none, or it cannot be seen."""
+    import grp
+    import pwd
+
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return ""
+
+    def name(look: Callable[[int], Sequence[Any]], id: int) -> str:
+        try:
+            return str(look(id)[0])
+        except KeyError:
+            return str(id)
+
+    owner, group = name(pwd.getpwuid, found.st_uid), name(grp.getgrgid, found.st_gid)
+    groups = ", ".join(name(grp.getgrgid, id) for id in {os.getegid(): 0, **dict.fromkeys(os.getgroups())})
+    asking = f"{name(pwd.getpwuid, os.geteuid())}, of {groups}"
+    return f"{path} belongs to {owner}:{group}, mode {found.st_mode & 0o777:04o}; you are {asking}"
 
 
 def _get(path: str, target: str) -> Any:

@@ -1,24 +1,35 @@
 """`jeex doctor` with Docker: no false alarm, and every fault of the engine and of what the project has in it.
 
-What is wrong with volumes it finds in test_volumes.py, a sealed Vault it opens in test_vault.py.
+What is wrong with volumes it finds in test_volumes.py, a sealed Vault it opens in test_vault.py; an engine that is not there,
+or not for this user, is in tests/e2e/doctor/test_docker.py, which needs none.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from jeex_cli.checks import CHECKS
+from jeex_cli.runtimes import compose_report, engine
 from jeex_cli.runtimes.compose_image import LABEL
-from tests.docker.stack import docker
+from tests.docker.stack import ROOT, docker
 from tests.docker.test_runtime import container, killed
-from tests.e2e.conftest import JEEX, make_cli
-from tests.e2e.doctor.conftest import Patient, examined, root_only
-from tests.e2e.doctor.relay import relay
+from tests.e2e.conftest import Cli, make_cli
+from tests.e2e.doctor.conftest import Patient, examined, in_namespace, root_only
+from tests.e2e.doctor.relay import ENGINE, relay
+from tests.e2e.doctor.test_accounts import with_this_python
+from tests.e2e.test_machines import NOBODY
 from tests.integration.service.machine import until
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
 
@@ -27,9 +38,11 @@ pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
 def healthy(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     cli = make_cli(tmp_path_factory.mktemp("compose"))
     cli.runtime = "compose"
-    cli.extra["JEEX_SERVICE_IMAGE"] = image
+    name = cli.extra["JEEX_SERVICE_IMAGE"] = f"{image}-of-doctor"
+    docker("tag", image, name)
     yield from examined(cli, up=True)
     assert cli.containers() == []
+    docker("image", "rm", name)
 
 
 def test_a_healthy_stack_raises_no_alarm_and_is_seen_by_every_check(healthy: Patient) -> None:
@@ -50,28 +63,6 @@ def engine_of(patient: Patient, **environment: str) -> dict[str, dict[str, str]]
             del patient.cli.extra[name]
 
 
-def test_no_engine(healthy: Patient, tmp_path: Path) -> None:
-    found = engine_of(healthy, DOCKER_HOST=f"unix://{tmp_path}/nothing.sock")
-    assert (found["docker-engine"]["level"], found["docker-compose"]["level"]) == ("fail", "ok")
-    assert "no Docker engine answers" in found["docker-engine"]["summary"]
-    assert "systemctl start docker" in found["docker-engine"]["fix"]
-    # Nothing is called fine that could not be looked at.
-    assert {one["level"] for name, one in found.items() if name not in ("docker-engine", "docker-compose")} == {"unknown"}
-
-
-@root_only
-def test_a_socket_that_this_user_may_not_open(healthy: Patient, tmp_path: Path) -> None:
-    with relay(tmp_path / "closed.sock", b"never", b"never") as address:
-        (tmp_path / "closed.sock").chmod(0)
-        program = healthy.cli.program
-        healthy.cli.program = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", str(JEEX))
-        found = engine_of(healthy, DOCKER_HOST=address)
-        healthy.cli.program = program
-    assert found["docker-permission"]["level"] == "fail"
-    assert "usermod -aG docker" in found["docker-permission"]["fix"]
-    assert found["docker-engine"]["level"] == "unknown"
-
-
 @pytest.mark.parametrize(
     ("pattern", "text", "check", "level", "says"),
     [
@@ -89,28 +80,6 @@ def test_an_engine_of_another_kind(  # noqa: PLR0917 - a table
     assert one["level"] == level, one
     assert says in one["summary"]
     assert one["fix"]
-
-
-@pytest.mark.parametrize(
-    ("script", "says"),
-    [
-        (None, "no `docker` program"),
-        ("echo 'docker: unknown command: compose' >&2; exit 1", "`docker` has no Compose"),
-        ("echo 2.10.1", "Docker Compose is 2.10;"),
-    ],
-)
-def test_a_compose_that_is_missing_or_old(healthy: Patient, tmp_path: Path, script: str | None, says: str) -> None:
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name in ("sh", "git", "unshare", "setpriv", "date"):
-        if found := shutil.which(name):
-            (tools / name).symlink_to(found)
-    if script is not None:
-        (tools / "docker").write_text(f"#!/bin/sh\n{script}\n")
-        (tools / "docker").chmod(0o755)
-    one = engine_of(healthy, PATH=str(tools))["docker-compose"]
-    assert one["level"] == "fail"
-    assert says in one["summary"]
 
 
 def test_a_container_that_ends_again_and_again(healthy: Patient) -> None:
@@ -136,25 +105,104 @@ def test_a_container_that_ran_out_of_memory(healthy: Patient) -> None:
     healthy.fixes("docker-limits")
 
 
-def test_a_container_of_no_service_and_one_of_another_folder(healthy: Patient) -> None:
-    name = container(healthy.cli, "old").removesuffix("-1")
-    project = name.removesuffix("-old")
-    labels = ("--label", f"com.docker.compose.project={project}", "--label", "com.docker.compose.service=old")
-    docker("create", "--name", name, *labels, "redis:8.2")
-    healthy.finds("docker-orphans", "warn", name, f"docker rm -f {name}")
-    healthy.fixes("docker-orphans")
-    assert docker("ps", "--all", "--quiet", "--filter", f"name={name}").stdout == ""
+def project_of(patient: Patient) -> str:
+    return container(patient.cli, "x").removesuffix("-x-1")
 
-    elsewhere = ("--label", "com.docker.compose.project.working_dir=/another/checkout")
-    labels = ("--label", f"com.docker.compose.project={project}", "--label", "com.docker.compose.service=qdrant")
-    healthy.cli.extra["JEEX_PROFILES"] = "vector"
-    docker("create", "--name", name, *labels, *elsewhere, "--label", "com.docker.compose.oneoff=False", "redis:8.2")
-    also = ("docker-images", "services-running", "docker-orphans", "docker-restarts", "docker-limits")
-    one = healthy.finds("docker-foreign", "fail", "/another/checkout", "another JEEX_PROJECT", also=also)
-    assert one["repair"] == ""
-    docker("rm", "--force", name)
-    del healthy.cli.extra["JEEX_PROFILES"]
+
+def made(patient: Patient, name: str, *options: str, run: bool = False, service: str = "") -> Iterator[str]:
+    """A container that Compose takes for one of the project's."""
+    full = f"{project_of(patient)}-{name}"
+    labels = [f"com.docker.compose.project={project_of(patient)}"] + [f"com.docker.compose.service={service}"] * bool(
+        service
+    )
+    given = [part for label in labels for part in ("--label", label)]
+    docker(*(("run", "-d") if run else ("create",)), "--name", full, *given, *options, "redis:8.2")
+    try:
+        yield full
+    finally:
+        docker("rm", "--force", full, check=False)
+
+
+def test_a_container_of_no_service(healthy: Patient) -> None:
+    for name in made(healthy, "old", service="old"):
+        healthy.finds("docker-orphans", "warn", name, f"docker rm -f {name}")
+        healthy.fixes("docker-orphans")
+        assert docker("ps", "--all", "--quiet", "--filter", f"name={name}").stdout == ""
+
+
+def test_what_somebody_is_at_work_with_is_not_left_over(healthy: Patient, tmp_path: Path) -> None:
+    one_off = ("--label", "com.docker.compose.oneoff=True")
+    looks = ("--label", f"jeex.looking={project_of(healthy)}")
+    only = ("--only", "docker-orphans")
+    for run in made(healthy, "redis-run", *one_off, run=True, service="redis"):
+        name = f"{project_of(healthy)}-looking"
+        docker("run", "--name", name, *looks, "--entrypoint", "true", "redis:8.2")
+        try:
+            # Both are new. Long after, the one that runs is still somebody's, the other nobody's.
+            assert healthy.doctor(*only)["docker-orphans"]["level"] == "ok"
+            with relay(tmp_path / "later.sock", rb'"Created":\d+', b'"Created":1') as address:
+                healthy.cli.extra["DOCKER_HOST"] = address
+                found = healthy.doctor(*only)["docker-orphans"]
+                assert (found["level"], found["repair"]) == ("warn", f"docker rm -f {name}"), found
+                docker("kill", run)
+                assert set(healthy.doctor(*only)["docker-orphans"]["repair"].split()[3:]) == {name, run}
+                assert healthy.doctor(*only, "--fix", "--yes")["docker-orphans"]["level"] == "ok"
+            assert docker("ps", "--all", "--quiet", "--filter", f"name={run}", "--filter", f"name={name}").stdout == ""
+        finally:
+            healthy.cli.extra.pop("DOCKER_HOST", None)
+            docker("rm", "--force", name, check=False)
+
+
+def test_two_folders_with_one_name(healthy: Patient, tmp_path: Path) -> None:
+    other = make_cli(tmp_path, "copy")
+    other.runtime = "compose"
+    other.extra.update(healthy.cli.extra)
+    shutil.copy(healthy.cli.folder / ".env", other.folder)
+    other.run("up", "redis")  # and so has taken this one's
+    found = healthy.doctor("--only", "docker")
+    assert found["docker-foreign"]["level"] == "fail", found["docker-foreign"]
+    assert f"was made by the stack in {other.folder}" in found["docker-foreign"]["summary"]
+    assert "another JEEX_PROJECT" in found["docker-foreign"]["fix"]
+    assert [one["repair"] for one in found.values() if one["repair"]] == []  # nothing is done to what is another's
+    assert {name for name, one in found.items() if one["level"] not in ("ok", "skipped")} == {"docker-foreign"}
+    healthy.cli.run("up")
     healthy.is_well()
+
+
+def test_a_folder_that_was_moved_and_a_service_of_another_profile(healthy: Patient) -> None:
+    label = ("--label", "com.docker.compose.project.working_dir=/another/checkout")
+    for _ in made(healthy, "moved", *label, service="qdrant"):
+        one = healthy.finds("docker-foreign", "warn", "/another/checkout, which is no more", "jeex down && jeex up")
+        assert one["repair"] == ""
+    healthy.is_well()
+
+
+def test_images_of_older_sources(healthy: Patient, image: str) -> None:
+    name = healthy.cli.extra["JEEX_SERVICE_IMAGE"]
+    docker("build", "--quiet", "--tag", name, "-", input=f"FROM {image}\nLABEL built=again\n")
+    healthy.finds("docker-outdated", "warn", "api", "older sources", "jeex up")
+    healthy.doctor("--only", "docker-outdated", "--fix", "--yes")
+    healthy.cli.run("wait")
+    healthy.is_well()
+    assert docker("inspect", "--format", "{{.Config.Labels.built}}", container(healthy.cli, "api")).stdout.strip() == "again"
+
+
+def test_images_that_newer_builds_have_replaced(healthy: Patient) -> None:
+    ids = []
+    try:
+        for text in ("one", "two", "three"):
+            described = f"FROM redis:8.2\nLABEL {LABEL}={text}-of-a-test\n"
+            ids.append(docker("build", "--quiet", "-", input=described).stdout.strip())
+            if len(ids) == 1:  # what a build leaves as a rule
+                assert healthy.doctor("--only", "docker-old-images")["docker-old-images"]["level"] == "ok"
+        used = docker("create", ids[0]).stdout.strip()
+        assert healthy.doctor("--only", "docker-old-images")["docker-old-images"]["level"] == "ok"
+        docker("rm", used)
+        healthy.finds("docker-old-images", "warn", "3 images", f"docker image rm {ids[-1][7:19]}")
+        healthy.fixes("docker-old-images")
+        assert [one for one in ids if docker("image", "inspect", one, check=False).returncode == 0] == []
+    finally:
+        docker("image", "rm", "--force", *ids, check=False)
 
 
 def test_an_image_that_is_gone(healthy: Patient) -> None:
@@ -167,32 +215,91 @@ def test_an_image_that_is_gone(healthy: Patient) -> None:
     healthy.is_well()
 
 
-def test_layers_that_nothing_uses(healthy: Patient) -> None:
-    made = docker("run", "-d", "--entrypoint", "truncate", "redis:8.2", "-s", "2200M", "/tmp/large").stdout.strip()  # noqa: S108
-    docker("wait", made)
-    image = docker("commit", "--change", f"LABEL {LABEL}=old", made).stdout.strip()
-    docker("rm", made)
-    try:
-        one = healthy.finds("docker-disk", "warn", "GB of the engine's disk", "docker image prune")
-        assert image.removeprefix("sha256:")[:12] in one["repair"]
-        healthy.fixes("docker-disk")
-        assert docker("image", "inspect", image, check=False).returncode != 0
-    finally:
-        docker("image", "rm", "--force", image, check=False)
-
-
-def test_a_server_that_the_network_can_reach(healthy: Patient) -> None:
-    # As a compose.yaml that publishes on every address does it.
-    name, port = container(healthy.cli, "open").removesuffix("-1"), healthy.cli.ports["QDRANT"]
-    project = name.removesuffix("-open")
-    label = f"com.docker.compose.project={project}"
-    docker("run", "-d", "--name", name, "--label", label, "-p", f"0.0.0.0:{port}:6379", "redis:8.2")
-    healthy.cli.extra["JEEX_PROFILES"] = "vector"
-    try:
-        found = healthy.doctor("--only", "ports")
-        assert found["port-exposed"]["level"] == "fail", found["port-exposed"]
-        assert f"0.0.0.0:{port}" in found["port-exposed"]["summary"]
-    finally:
-        docker("rm", "--force", name)
-        del healthy.cli.extra["JEEX_PROFILES"]
+@root_only
+@pytest.mark.parametrize(("size", "level"), [("200M", "fail"), ("1500M", "warn")])
+def test_a_disk_of_the_engine_that_is_full(healthy: Patient, size: str, level: str) -> None:
+    folder = docker("info", "--format", "{{.DockerRootDir}}").stdout.strip()
+    if not Path(folder).is_dir():
+        pytest.skip("the engine's folder is not on this machine")
+    program = healthy.cli.program
+    in_namespace(healthy.cli, f"mount -t tmpfs -o size={size} none '{folder}'")
+    healthy.finds("docker-disk", level, "MB are free on the Docker engine's disk", folder, "docker image prune")
+    healthy.cli.program = program
     healthy.is_well()
+
+
+def memory(cli: Cli, service: str) -> tuple[int, int, int]:
+    """Bytes: what the kernel counts, what of that doctor counts, and the limit."""
+    client = compose_report_client()
+    try:
+        stats = client.api.stats(container(cli, service), stream=False, one_shot=True)
+    finally:
+        client.close()
+    counted = stats["memory_stats"]
+    return counted["usage"], compose_report._memory(stats), counted["limit"]
+
+
+def compose_report_client() -> DockerClient:
+    return engine.connect({"HOME": "/nowhere", "PATH": "/nowhere"})
+
+
+def test_a_container_that_is_full_of_what_it_needs_and_not_of_files(healthy: Patient) -> None:
+    redis, worker = container(healthy.cli, "redis"), container(healthy.cli, "worker")
+    # Written once and read twice: for the kernel that is a file in use.
+    docker("exec", redis, "sh", "-c", "dd if=/dev/zero of=/data/big bs=1M count=600; cat /data/big /data/big > /dev/null")
+    counted, _, limit = memory(healthy.cli, "redis")
+    assert counted > 0.9 * limit
+    assert healthy.doctor("--only", "docker-limits")["docker-limits"]["level"] == "ok"
+    docker("exec", redis, "rm", "/data/big")
+
+    _, needed, limit = memory(healthy.cli, "worker")
+    keep = f"import time; x = b'1' * {int(0.95 * limit) - needed - 8 * 10**6}; time.sleep(100)"
+    docker("exec", "--detach", worker, "python", "-c", keep)
+    until(lambda: memory(healthy.cli, "worker")[1] > 0.9 * limit, seconds=10)
+    healthy.finds("docker-limits", "warn", "almost all of its memory", "limits.memory of worker", "of 536 MB")
+    healthy.fixes("docker-limits")
+
+
+def test_a_server_that_the_network_can_reach(healthy: Patient, tmp_path: Path) -> None:
+    # As plain `docker compose up` makes it where there is a compose.override.yaml.
+    override = tmp_path / "compose.override.yaml"
+    override.write_text(
+        f"services: {{redis: {{ports: !override ['0.0.0.0:{healthy.cli.ports['REDIS']}:6379']}}}}", encoding="utf-8"
+    )
+    files = ("-f", str(ROOT / "compose.yaml"), "-f", str(override), "--project-directory", str(ROOT))
+    env_file = ("--env-file", str(healthy.cli.folder / ".env"))
+    docker("compose", *files, *env_file, "up", "--detach", "--no-deps", "--wait", "redis", env=healthy.cli.env)
+    one = healthy.finds("docker-published", "fail", "published on 0.0.0.0:", "127.0.0.1", also=("port-exposed",))
+    assert one["repair"] == "jeex up"
+    healthy.fixes("docker-published")
+
+
+@root_only
+def test_a_healthy_stack_of_an_ordinary_user_who_may_talk_to_the_engine(image: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="jeex-docker-", dir="/tmp") as folder:  # pytest's own is closed to others
+        Path(folder).chmod(0o755)
+        of_an_ordinary_user(image, Path(folder))
+
+
+def of_an_ordinary_user(image: str, place: Path) -> None:
+    group = Path(ENGINE).stat().st_gid
+    if not all(part.stat().st_mode & 0o001 for part in (ROOT, *ROOT.parents)) or not group:
+        pytest.skip("other users cannot enter this checkout, or the engine's socket has no group of its own")
+    cli = make_cli(place / "user")
+    cli.runtime = "compose"
+    cli.extra["JEEX_SERVICE_IMAGE"] = image
+    for path in (place / "user", cli.folder, cli.home):
+        os.chown(path, NOBODY, NOBODY)
+    become = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", f"--groups={group}")
+    cli.program = (*with_this_python(place), *become, sys.executable, "-m", "jeex_cli")
+    for patient in examined(cli, up=True):
+        assert patient.cli.json("doctor")["seconds"] < 3
+        # Without the group.
+        program = cli.program
+        cli.program = tuple("--clear-groups" if one.startswith("--groups") else one for one in program)
+        one = patient.doctor("--only", "docker-permission")["docker-permission"]
+        cli.program = program
+        assert (one["level"], one["fix"].split(";")[0]) == ("fail", "sudo usermod -aG docker $USER, then sign in again")
+        assert f"{ENGINE} belongs to " in one["evidence"][0]
+        assert "mode 0660" in one["evidence"][0]
+    assert cli.containers() == []

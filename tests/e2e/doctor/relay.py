@@ -26,7 +26,10 @@ def relay(at: Path, pattern: bytes, text: bytes) -> Iterator[str]:
                 asking.start()
                 _copy(engine, self.request, re.compile(pattern), text)
 
-    with socketserver.ThreadingUnixStreamServer(str(at), Handler) as server:
+    class Server(socketserver.ThreadingUnixStreamServer):
+        request_queue_size = 64  # doctor asks for every container at once
+
+    with Server(str(at), Handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
