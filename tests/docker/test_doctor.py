@@ -1,7 +1,7 @@
 """`jeex doctor` with Docker: no false alarm, and every fault of the engine and of what the project has in it.
 
-What is wrong with volumes it finds in test_volumes.py, a sealed Vault it opens in test_vault.py; an engine that is not there,
-or not for this user, is in tests/e2e/doctor/test_docker.py, which needs none.
+What is wrong with volumes it finds in test_volumes.py, a sealed Vault it opens in test_vault.py; an engine that is not
+there, or not for this user, is in tests/e2e/doctor/test_docker.py, which needs none.
 """
 
 from __future__ import annotations
