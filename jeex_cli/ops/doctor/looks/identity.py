@@ -19,7 +19,7 @@ from jeex_cli.stack import Service
 if TYPE_CHECKING:
     import asyncpg
 
-_PATIENCE = 1.5  # seconds
+_PATIENCE = 1.0  # seconds; a server that is mute is asked twice
 
 
 def look(session: Session) -> Identities:
@@ -38,7 +38,7 @@ def look(session: Session) -> Identities:
     def answering(service: Service) -> Answering:
         port = service.host_port or 0
         runs = service.name in states and states[service.name].pid is not None
-        if service.probe is None or not probe.ask(service.probe, port).open:
+        if service.probe is None or not probe.ask(service.probe, port, timeout=_PATIENCE / 2).open:
             return Answering(service.title, port, False, runs, None, "", "")
         try:
             instance, problem = asking[service.name](session, service), ""

@@ -25,8 +25,8 @@ T = TypeVar("T")
 
 _PATIENCE = 2.0  # seconds for everything
 _DATABASE = "jeex"
+_SUPERUSER = "JEEX_POSTGRES_PASSWORD"
 _PASSWORDS = {
-    "postgres": "JEEX_POSTGRES_PASSWORD",
     "jeex_owner": "JEEX_DB_OWNER_PASSWORD",
     "jeex_app": "JEEX_DB_APP_PASSWORD",
     "jeex_admin": "JEEX_DB_ADMIN_PASSWORD",
@@ -80,34 +80,45 @@ def look_at_files(session: Session) -> DataFiles:
 
 
 def look_at_access(session: Session) -> Access:
-    """Tries every password of `.env` that does not change by itself."""
+    """Tries the passwords of `.env` that do not change by themselves: the superuser's, then those of roles that there are.
+
+    A role that is not made yet is refused in the same words as a wrong password, so the superuser is asked for them first.
+    """
     service = running(session, "postgres")
-    environment = service.environment
+    port, environment = service.host_port or 0, service.environment
 
     async def accepted(role: str, variable: str) -> bool | None:
         import asyncpg
 
-        password = environment.get("POSTGRES_PASSWORD" if role == "postgres" else variable, "")
         try:
-            connection = await _connect(
-                service.host_port or 0, role, password, "postgres" if role == "postgres" else _DATABASE
-            )
+            connection = await _connect(port, role, environment.get(variable, ""), _DATABASE)
         except asyncpg.InvalidPasswordError:
             return False
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
-            return None  # it is starting, or has no connection left: that is another finding
+            return None  # it has no connection left, or no such database yet: that is another finding
         await connection.close()
         return True
 
-    async def every() -> list[bool | None]:
-        return await asyncio.gather(*(accepted(role, variable) for role, variable in _PASSWORDS.items()))
+    async def every() -> dict[str, bool | None]:
+        import asyncpg
 
-    answers = dict(zip(_PASSWORDS.values(), asyncio.run(every()), strict=True))
-    refused = tuple(name for name, answer in answers.items() if answer is False)
-    taken = tuple(name for name, answer in answers.items() if answer)
-    if not refused and not taken:
-        raise CannotLook("PostgreSQL lets nobody in at this moment")
-    return Access(refused, taken, session.project.env_file)
+        try:
+            first = await _connect(port, "postgres", environment.get("POSTGRES_PASSWORD", ""), "postgres")
+        except asyncpg.InvalidPasswordError:
+            return {_SUPERUSER: False}
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise CannotLook(f"PostgreSQL lets nobody in: {error}") from error
+        there = [row[0] for row in await first.fetch("SELECT rolname FROM pg_roles WHERE rolname = ANY($1)", [*_PASSWORDS])]
+        await first.close()
+        answers = await asyncio.gather(*(accepted(role, _PASSWORDS[role]) for role in there))
+        return {_SUPERUSER: True, **dict(zip((_PASSWORDS[role] for role in there), answers, strict=True))}
+
+    answers = asyncio.run(every())
+    return Access(
+        tuple(name for name, answer in answers.items() if answer is False),
+        tuple(name for name, answer in answers.items() if answer),
+        session.project.env_file,
+    )
 
 
 def look(session: Session) -> Server:
