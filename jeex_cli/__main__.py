@@ -19,9 +19,12 @@ def main() -> int:
 
         sys.stdout.write(overview())
         return 0
-    from jeex_cli.cli import run
+    try:
+        from jeex_cli.cli import run
 
-    return run(arguments)
+        return run(arguments)
+    except KeyboardInterrupt:  # before there is anybody who says so: nothing was done yet
+        return 130
 
 
 if __name__ == "__main__":

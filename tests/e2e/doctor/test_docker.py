@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -103,9 +103,9 @@ def test_no_socket_and_one_that_nobody_listens_at(cli: Cli, tmp_path: Path) -> N
 
 def test_an_engine_that_hangs(cli: Cli, tmp_path: Path) -> None:
     with bound(tmp_path / "silent.sock", listening=True) as address:
-        began = time.monotonic()
         found = docker_group(cli, address)
-        assert time.monotonic() - began < 6  # 2.5 and a start of Python on a busy machine
+        out, _ = cli.start("doctor", "--json", "--only", "docker").communicate()
+        assert json.loads(out)["data"]["seconds"] < 4  # 2.5, on a busy machine
     assert (found["docker-engine"]["level"], found["docker-compose"]["level"]) == ("fail", "ok")
     assert levels(found, without={"docker-engine", *WITHOUT}) == {"unknown"}
 

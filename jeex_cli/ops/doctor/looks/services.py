@@ -28,7 +28,7 @@ def running(session: Session, name: str) -> Service:
     answer = ask(service.probe, service.host_port, timeout=_PATIENCE)
     if not answer.open:
         raise CannotLook(f"{service.title} does not run", expected=True)
-    if not answer.ready and _is_stopped(session, name):
+    if answer.detail.startswith("no answer") and _is_stopped(session, name):
         raise CannotLook(f"{service.title} does not run, and something else has its port", expected=True)
     return service
 
