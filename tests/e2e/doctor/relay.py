@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import select
 import socket
 import socketserver
 import threading
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ENGINE = "/var/run/docker.sock"
+_SILENCE = 0.02  # seconds after which a piece was the last one
 
 
 @contextmanager
@@ -44,6 +46,14 @@ def _copy(source: socket.socket, target: socket.socket, pattern: re.Pattern[byte
     with contextlib.suppress(OSError):
         while block := source.recv(1 << 20):
             if pattern is not None and text is not None:
-                block = pattern.sub(lambda found: text.ljust(len(found[0])), block)
+                block = pattern.sub(lambda found: text.ljust(len(found[0])), block + _rest(source))
             target.sendall(block)
         target.shutdown(socket.SHUT_WR)
+
+
+def _rest(source: socket.socket) -> bytes:
+    """What follows at once: an answer comes in pieces, and what is looked for may lie across two."""
+    found = b""
+    while select.select([source], [], [], _SILENCE)[0] and (block := source.recv(1 << 20)):
+        found += block
+    return found
