@@ -30,7 +30,7 @@ _PATTERNS = (
     re.compile(r"(://[^\s:/@]*:)[^\s@/]+(?=@)"),
     re.compile(r"()\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"),
     re.compile(r"()\b(?:hvs|hvb|hvr|s|b|r)\.[A-Za-z0-9_-]{20,}"),
-    re.compile(r"()\bjeex_[A-Za-z0-9]+_[A-Za-z0-9_-]{16,}"),
+    re.compile(r"()\bjx_[0-9a-f]{8,}_[0-9a-f]{8,}_[A-Za-z0-9_-]{16,}"),
     re.compile(r"()[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
     re.compile(r'(?i)((?:password|secret|token|key)["\']?\s*[=:]\s*["\']?)[^\s"\',;&]{6,}'),
 )

@@ -129,6 +129,7 @@ def test_the_bundle_holds_what_is_needed_and_no_secret(healthy: Patient, tmp_pat
     }
     with log.open("a") as file:
         file.write(f"Authorization: Bearer {key}\npostgresql://jeex_app:{secrets['JEEX_DB_APP_PASSWORD']}@127.0.0.1/jeex\n")
+        file.write(f"somebody used {key} just so\n")
         file.write("mail to alice@acme.example, password=hunter2hunter2, token: hvs.CAESIJ0123456789abcdefghij\n")
     file_ = tmp_path / "report.zip"
     healthy.cli.run("doctor", "--bundle", str(file_))
