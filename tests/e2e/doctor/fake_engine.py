@@ -33,7 +33,7 @@ def fake_engine(at: Path, answers: Mapping[str, Any]) -> Iterator[str]:
             path = _VERSION.sub("", self.path.partition("?")[0])
             found = {**plain, **answers}.get(path)
             if path == "/info":
-                found = {"SystemTime": datetime.now(UTC).isoformat(), **found}
+                found = {"SystemTime": datetime.now(UTC).isoformat(), **(found or {})}
             body = json.dumps({"message": "No such image"} if found is None else found).encode()
             self.send_response(404 if found is None else 200)
             self.send_header("Content-Type", "application/json")
