@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import structlog
+
 from service.core.errors import VaultUnavailable
 from service.core.settings import Secret
 
@@ -59,10 +61,10 @@ class Logins:
             return self.current
 
     async def end(self, login: Login) -> None:
-        """Give a login back. Where Vault is away it ends by itself."""
+        """Give a login back. Where Vault cannot take it now, it ends with our token or by itself."""
         if self.current is login:
             self.current = None
         try:
             await self._revoke(login)
-        except VaultUnavailable:
-            return
+        except VaultUnavailable as error:
+            structlog.get_logger().warning("database.login_not_given_back", code=error.code, reason=error.message)

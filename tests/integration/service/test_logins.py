@@ -113,8 +113,9 @@ def test_they_are_members_of_the_role_and_leave_with_the_process(start: Start) -
         limit = "30s" if "-app-" in user else "60s"
         assert row == f"f|t|statement_timeout={limit} idle_in_transaction_session_timeout=60s"
     assert place.api.stop() == 0
-    assert place.users() == set()
-    assert place.logins.leases("app") == place.logins.leases("admin") == set()
+    # Given back one by one; what Vault is too busy for right then goes with the token, which it does in the background.
+    until(lambda: place.users() == set())
+    until(lambda: place.logins.leases("app") == place.logins.leases("admin") == set())
 
 
 def test_no_login_is_in_the_log_of_anybody(start: Start) -> None:
