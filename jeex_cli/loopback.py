@@ -19,10 +19,10 @@ class Answer:
     body: bytes
 
 
-def get(url: str, *, timeout: float) -> Answer:
+def get(url: str, *, timeout: float, headers: Mapping[str, str] | None = None) -> Answer:
     """Raises OSError (urllib's URLError among them) where nobody answers within `timeout` seconds."""
     try:
-        with _OPENER.open(url, timeout=timeout) as response:
+        with _OPENER.open(urllib.request.Request(url, headers=dict(headers or {})), timeout=timeout) as response:  # noqa: S310 - ours
             return Answer(response.status, {name.lower(): text for name, text in response.headers.items()}, response.read())
     except urllib.error.HTTPError as error:
         with error:

@@ -38,8 +38,12 @@ def _judge(service: str) -> Callable[[Identities], Verdict]:
         if not facts.ours:
             return skipped("this stack has no id yet: jeex up makes one")
         one = facts.answering.get(service)
-        if one is None or not one.open:
+        if one is None or not (one.open or one.runs):
             return skipped(f"{one.title if one else service} does not run")
+        if not one.open:
+            return unknown(
+                f"{one.title} runs, but does not answer on 127.0.0.1:{one.port}", fix="jeex up; jeex logs " + service
+            )
         where = f"127.0.0.1:{one.port}"
         if one.instance == facts.ours:
             return ok(f"{where} is answered by this stack's {one.title}")

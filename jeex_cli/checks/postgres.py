@@ -1,4 +1,5 @@
-"""PostgreSQL: its data, and the running server."""
+"""PostgreSQL: its data, and how the running server is set up. Who is connected: postgres_sessions.py;
+what keeps tenants apart: postgres_isolation.py."""
 
 from __future__ import annotations
 
@@ -6,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jeex_cli.checks.base import Check, Verdict, fail, ok, refused, unknown, warn
-from jeex_cli.checks.repairs import MigrateDatabase, RemoveFiles, RunSql
+from jeex_cli.checks.repairs import MigrateDatabase, RemoveFiles, RunSql, SetPasswords
 from jeex_cli.errors import JeexError
 
 _GROUP = "postgres"
-_WAITING = 5.0  # seconds for a lock; a migration gives up after as many
-_OPEN = 600.0  # seconds for a transaction
-_MANY, _ALMOST_ALL = 0.8, 0.95  # of all connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,51 +28,31 @@ class DataFiles:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Variables whose password the server does not take, and those that it takes."""
+    """Roles by what the server makes of the passwords that they have in `.env`, each with its variable.
 
-    refused: tuple[str, ...]
-    accepted: tuple[str, ...]
+    `untried` are those that it gave no answer to.
+    """
+
+    refused: tuple[tuple[str, str], ...]
+    accepted: tuple[tuple[str, str], ...]
+    untried: tuple[tuple[str, str], ...]
     env_file: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """A session that waits or holds up: `seconds` it waits for a lock (0: it waits for none), `open` of its transaction."""
-
-    pid: int
-    user: str
-    seconds: float
-    open: float
-    query: str
-    blocked_by: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Role:
-    """What a role of ours may do beyond what bootstrap.sql gives."""
-
-    name: str
-    superuser: bool
-    bypasses: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """The running server. `settings` are by name the value and "ALTER SYSTEM" where that has set it, "" elsewhere.
 
-    `revisions`: those that the database says it is at; `known`: those of this installation, oldest first; `unprotected`:
-    tables with a tenant_id of which row security does not hold for everybody. `enabling` is the command for checksums.
+    `careless`: who commits without waiting for the disk, as ALTER takes it: ROLE jeex_app, DATABASE jeex. `revisions`:
+    those that the database says it is at; `known`: those of this installation, oldest first. `enabling` is the command for
+    checksums.
     """
 
     checksums: bool
     checksum_failures: int
     enabling: str
     settings: dict[str, tuple[str, str]]
-    used: int
-    most: int
-    sessions: tuple[Activity, ...]
-    roles: tuple[Role, ...]
-    unprotected: tuple[str, ...]
+    careless: tuple[str, ...]
     revisions: tuple[str, ...]
     known: tuple[str, ...]
 
@@ -101,15 +79,23 @@ def postgres_lock(facts: DataFiles) -> Verdict:
 
 
 def postgres_password(facts: Access) -> Verdict:
-    if not facts.refused:
-        return ok(f"{len(facts.accepted)} passwords of .env are accepted")
-    first = facts.refused[0]
-    rest = f" (nor {', '.join(facts.refused[1:])})" if len(facts.refused) > 1 else ""
-    return fail(
-        f"PostgreSQL does not accept {first}{rest}: its data was made with another password",
-        fix=f"put the old password back into {facts.env_file}; jeex config show tells where it comes from",
-        code="PASSWORD_MISMATCH",
-    )
+    if facts.refused:
+        first, *others = (name for _, name in facts.refused)
+        rest = f" (nor {', '.join(others)})" if others else ""
+        # Without the superuser's own, nobody can give the others theirs.
+        superuser = any(role == "postgres" for role, _ in facts.accepted)
+        repair = SetPasswords(facts.refused) if superuser else None
+        old = f"put the old password back into {facts.env_file}; jeex config show tells where it comes from"
+        return fail(
+            f"PostgreSQL does not accept {first}{rest}: its data was made with another password",
+            fix=f"{old}; or {repair.text}" if repair else old,
+            repair=repair,
+            code="PASSWORD_MISMATCH",
+        )
+    if facts.untried:
+        names = ", ".join(name for _, name in facts.untried)
+        return unknown(f"PostgreSQL gave no answer to {names}", fix="jeex doctor --only postgres")
+    return ok(f"{len(facts.accepted)} passwords of .env are accepted")
 
 
 def postgres_checksums(facts: Server) -> Verdict:
@@ -128,79 +114,19 @@ def postgres_checksums(facts: Server) -> Verdict:
 
 def postgres_durability(facts: Server) -> Verdict:
     off = {name: source for name, (value, source) in facts.settings.items() if value == "off"}
-    if not off:
+    if not off and not facts.careless:
         return ok("what is committed is on the disk")
-    altered = tuple(name for name, source in off.items() if source)
+    altered = [f"ALTER SYSTEM RESET {name}" for name, source in off.items() if source]
+    resets = [f"ALTER {who} RESET synchronous_commit" for who in facts.careless]
+    statements = (*altered, *(["SELECT pg_reload_conf()"] if altered else ()), *resets)
+    evidence = [f"{name} = off, {source or 'given when the server was started'}" for name, source in off.items()]
+    evidence += [f"synchronous_commit = off, for {who}" for who in facts.careless]
+    names = dict.fromkeys([*off, *(["synchronous_commit"] if facts.careless else ())])
     return fail(
-        f"{', '.join(off)}: off; a power cut can lose what was committed, or all data",
-        [f"{name} = off, {source or 'given when the server was started'}" for name, source in off.items()],
-        fix="take it out of the server's command in compose.yaml, then: jeex up"
-        if not altered
-        else "; ".join(f"ALTER SYSTEM RESET {name}" for name in altered) + "; SELECT pg_reload_conf()",
-        repair=RunSql((*(f"ALTER SYSTEM RESET {name}" for name in altered), "SELECT pg_reload_conf()")) if altered else None,
-    )
-
-
-def postgres_connections(facts: Server) -> Verdict:
-    share = facts.used / facts.most
-    said = f"{facts.used} of {facts.most} connections are in use"
-    if share < _MANY:
-        return ok(said)
-    how = "close what is not needed (jeex restart api); or more: JEEX_POSTGRES_MAX_CONNECTIONS=200 in .env, then jeex up"
-    return fail(said, fix=how, code="CONNECTIONS_FULL") if share >= _ALMOST_ALL else warn(said, fix=how)
-
-
-def postgres_locks(facts: Server) -> Verdict:
-    waiting = [one for one in facts.sessions if one.seconds > _WAITING]
-    blockers = {pid for one in waiting for pid in one.blocked_by}
-    lasting = [one for one in facts.sessions if one.open > _OPEN]
-    evidence = [
-        f"pid {one.pid} ({one.user}) waits {one.seconds:.0f} s for {', '.join(map(str, one.blocked_by))}: {one.query}"
-        for one in waiting
-    ]
-    evidence += [
-        f"pid {one.pid} ({one.user}) has a transaction open for {one.open:.0f} s: {one.query}"
-        for one in facts.sessions
-        if one.pid in blockers or one in lasting
-    ]
-    if waiting:
-        holder = min(blockers, default=waiting[0].pid)
-        return warn(
-            f"pid {holder} holds up {len(waiting)} other session{'s' if len(waiting) > 1 else ''} with its locks",
-            evidence,
-            fix=f"end its transaction; or: jeex db shell -- -c 'SELECT pg_terminate_backend({holder})' (its work is lost)",
-        )
-    if lasting:
-        return warn(
-            f"pid {lasting[0].pid} has had a transaction open for {lasting[0].open / 60:.0f} minutes",
-            evidence,
-            fix="end it: as long as it is open, dead rows stay and locks are held",
-        )
-    return ok("nobody waits for a lock")
-
-
-def postgres_roles(facts: Server) -> Verdict:
-    wide = [one for one in facts.roles if one.superuser or one.bypasses]
-    if not wide:
-        return ok("no role can pass row security by")
-    rights = {one.name: "SUPERUSER" if one.superuser else "BYPASSRLS" for one in wide}
-    name, right = next(iter(rights.items()))
-    return fail(
-        f"{name} is {right}: row security does not hold it, so tenants are not kept apart",
-        [f"{one}: {what}" for one, what in rights.items()],
-        fix="; ".join(f"ALTER ROLE {one} NOSUPERUSER NOBYPASSRLS" for one in rights),
-        repair=RunSql(tuple(f'ALTER ROLE "{one}" NOSUPERUSER NOBYPASSRLS' for one in rights)),
-    )
-
-
-def postgres_row_security(facts: Server) -> Verdict:
-    if not facts.unprotected:
-        return ok("row security is forced on every table with a tenant")
-    statements = tuple(f"ALTER TABLE {one} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY" for one in facts.unprotected)
-    return fail(
-        f"row security is not forced on {', '.join(facts.unprotected)}: tenants are not kept apart there",
-        fix="; ".join(statements),
-        repair=RunSql(statements),
+        f"{', '.join(names)}: off; a power cut can lose what was committed, or all data",
+        evidence,
+        fix="; ".join(statements) or "take it out of the server's command in compose.yaml, then: jeex up",
+        repair=RunSql(statements) if statements else None,
     )
 
 
@@ -283,33 +209,6 @@ CHECKS = (
         "fsync, full_page_writes and synchronous_commit make a committed row outlive a power cut. People switch "
         "them off for speed, and forget it.",
         postgres_durability,
-    ),
-    _live(
-        "postgres-connections",
-        "connections are left",
-        "Each process has a pool. Past max_connections PostgreSQL refuses everybody. Warns at 80 %, fails at 95 %.",
-        postgres_connections,
-        ("postgres", "api", "migrate"),
-    ),
-    _live(
-        "postgres-locks",
-        "nobody waits long for a lock",
-        "Looks for sessions that have waited more than 5 seconds for a lock, who holds it, and transactions that "
-        "have been open for 10 minutes. To end one loses its work, so that is left to you.",
-        postgres_locks,
-        ("migrate",),
-    ),
-    _live(
-        "postgres-roles",
-        "row security holds every role of the stack",
-        "Tenants are kept apart by PostgreSQL itself. A role with SUPERUSER or BYPASSRLS sees every tenant's rows.",
-        postgres_roles,
-    ),
-    _live(
-        "postgres-row-security",
-        "row security is forced on every tenant's table",
-        "Each table with a tenant_id has row security, forced so that its owner is held, too.",
-        postgres_row_security,
     ),
     _live(
         "postgres-migrations",

@@ -23,13 +23,15 @@ class StartStack:
 
 @dataclass(frozen=True, slots=True)
 class RestartServices:
-    """Stop and start services, then have everything else in order."""
+    """Stop and start services, and have everything else in order: first (`up_first`) where they need what `up` makes."""
 
     names: tuple[str, ...]
+    up_first: bool = False
 
     @property
     def text(self) -> str:
-        return " ".join(["jeex restart", *self.names]) + "; jeex up"
+        restart = " ".join(["jeex restart", *self.names])
+        return f"jeex up; {restart}" if self.up_first else f"{restart}; jeex up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,17 @@ class SetInRedis:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPasswords:
+    """Give roles of PostgreSQL's the passwords that `.env` has: role and variable of each."""
+
+    passwords: tuple[tuple[str, str], ...]
+
+    @property
+    def text(self) -> str:
+        return "give " + ", ".join(f"{role} the password {name}" for role, name in self.passwords) + " of .env"
+
+
+@dataclass(frozen=True, slots=True)
 class RunSql:
     """Run statements in the stack's database, as the superuser, each by itself."""
 
@@ -224,5 +237,6 @@ Repair = (
     | RemoveImages
     | MovePorts
     | SetInRedis
+    | SetPasswords
     | RunSql
 )

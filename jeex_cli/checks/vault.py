@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from jeex_cli.checks.base import Check, Verdict, fail, ok, refused, warn
-from jeex_cli.checks.repairs import OpenVault, RestartServices
+from jeex_cli.checks.repairs import OpenVault, RestartServices, StartStack
 from jeex_cli.errors import JeexError
 
 _GROUP = "vault"
@@ -32,6 +34,22 @@ class Access:
 
     refusal: JeexError | None
     missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What was handed over to a process to sign in with when it starts next; it is good for one use."""
+
+    role: str
+    file: Path
+    state: Literal["good", "used", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Handovers:
+    """One for each process."""
+
+    handovers: tuple[Handover, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +103,37 @@ def vault_secrets(facts: Access) -> Verdict:
     if facts.refusal is not None:
         return Verdict("unknown", f"not looked at: {facts.refusal.message}", fix=facts.refusal.hint)
     if facts.missing:
+        first = facts.missing[0].removeprefix("jeex/")
+        again = "" if first.startswith("transit/") else f"; where it was deleted: jeex secrets rotate {first}"
         return fail(
             f"Vault lacks what the service works with: {', '.join(facts.missing)}",
-            fix="jeex secrets seed, if it never was there; where it was deleted: jeex secrets rotate "
-            f"{facts.missing[0].removeprefix('jeex/')}",
+            fix=f"jeex secrets seed, if it never was there{again}",
         )
     return ok("every secret of the service is there")
 
 
+def vault_handover(facts: Handovers) -> Verdict:
+    repair = StartStack()
+    used = [one for one in facts.handovers if one.state == "used"]
+    missing = [one for one in facts.handovers if one.state == "missing"]
+    evidence = [f"{one.role}: {one.state} ({one.file})" for one in facts.handovers]
+    if used:
+        return fail(
+            f"what {used[0].role} signs in to Vault with was used by somebody else, or is too old: it cannot start again",
+            evidence,
+            fix=f"{repair.text} hands over a new one; if it was not you who used it, look into Vault's audit log "
+            "(jeex logs vault)",
+            repair=repair,
+            code="VAULT_HANDOVER_USED",
+        )
+    if missing:
+        said = f"nothing is there for {missing[0].role} to sign in to Vault with: it cannot start again"
+        return warn(said, evidence, fix=f"{repair.text} hands over a new one", repair=repair)
+    return ok("every process can sign in to Vault when it starts again")
+
+
 def vault_leases(facts: Leases) -> Verdict:
-    repair = RestartServices(("api",))
+    repair = RestartServices(("api",), up_first=True)  # which hands over anew what it signs in with
     ended = [one for one in facts.leases if one.left <= 0]
     late = [one for one in facts.leases if one.left < one.held * _QUARTER]
     evidence = [f"{one.what}: {max(0.0, one.left):.0f} of {one.held:.0f} s left" for one in facts.leases]
@@ -156,6 +195,17 @@ CHECKS = (
         Access,
         vault_secrets,
         ("api",),
+    ),
+    Check(
+        "vault-handover",
+        _GROUP,
+        "every process can sign in to Vault",
+        "API and worker sign in with a file that is good for one use, and leave the next. One that somebody else "
+        "has used locks the process out when it starts next, and may mean that it was copied.",
+        Handovers,
+        vault_handover,
+        ("api", "worker"),
+        runtime="embedded",
     ),
     Check(
         "vault-leases",

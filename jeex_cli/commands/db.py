@@ -21,6 +21,7 @@ class Role(StrEnum):
     app = "app"
     admin = "admin"
     owner = "owner"
+    superuser = "superuser"
 
 
 @app.callback()
@@ -61,7 +62,9 @@ def history(session: Session) -> None:
 @command(app, context_settings={"ignore_unknown_options": False})
 def shell(
     session: Session,
-    role: Annotated[Role, typer.Option("--role", help="app or admin (row security applies), or owner.")] = Role.admin,
+    role: Annotated[
+        Role, typer.Option("--role", help="app or admin (row security applies), owner, or superuser.")
+    ] = Role.admin,
     arguments: Annotated[list[str] | None, typer.Argument(metavar="[-- PSQL ARGS]", help="Passed on to psql.")] = None,
 ) -> None:
     """psql on the stack's database: jeex db shell -- -c 'select 1'"""

@@ -83,8 +83,11 @@ def url(session: Session, role: str) -> str:
     owner = urlsplit(session.stack.host_environment("migrate")["DATABASE_OWNER_URL"])
     if role == "owner":
         return owner.geturl()
-    password = session.stack.service("postgres").environment[f"JEEX_DB_{role.upper()}_PASSWORD"]
-    return owner._replace(netloc=f"jeex_{role}:{quote(password, safe='')}@{owner.hostname}:{owner.port}").geturl()
+    name, variable = (
+        ("postgres", "POSTGRES_PASSWORD") if role == "superuser" else (f"jeex_{role}", f"JEEX_DB_{role.upper()}_PASSWORD")
+    )
+    password = session.stack.service("postgres").environment[variable]
+    return owner._replace(netloc=f"{name}:{quote(password, safe='')}@{owner.hostname}:{owner.port}").geturl()
 
 
 def in_transaction(

@@ -35,7 +35,7 @@ from service.services import authentication
 from service.services.authentication import Claim, Principal, Recent
 from service.services.oauth import OAuthProviders
 from service.services.passwords import Passwords
-from service.services.system import Report
+from service.services.system import Lease, Report
 from service.services.tokens import Tokens
 
 _WORK = "jeex.work"
@@ -56,6 +56,7 @@ class Parts:
     admin_key: Secret
     oauth: OAuthProviders
     report: Report
+    leases: Callable[[], list[Lease]]  # what this process holds of Vault's
     draining: Draining
     head: str  # revision of the schema that this code needs
     version: str  # of the platform

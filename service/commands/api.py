@@ -31,7 +31,7 @@ from service.services.oauth import OAuthProviders
 from service.services.passwords import Passwords
 from service.services.peppers import Peppers
 from service.services.secrets import PEPPER
-from service.services.system import Probe, Report, Seen
+from service.services.system import Lease, Probe, Report, Seen
 from service.services.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def run(environ: Mapping[str, str]) -> int:
         attempts=RateLimiter(ATTEMPTS),
         admin_key=found.admin_key,
         oauth=OAuthProviders(secrets),
-        report=Report(probes(database, cache, vault, found, session)),
+        report=Report(probes(database, cache, vault, found)),
+        leases=lambda: leases(database, session),
         draining=Draining(),
         head=revisions.head(),
         version=version("jeex"),
@@ -143,20 +144,20 @@ def late_vault(found: Settings) -> Late[Vault]:
     return Late(make)
 
 
-def probes(
-    database: Database, cache: Late[Cache], vault: Late[Vault], found: Settings, session: VaultSession
-) -> tuple[Probe, ...]:
+def leases(database: Database, session: VaultSession) -> list[Lease]:
+    """What this process holds for a time. Where it is not renewed, `jeex doctor` says so."""
+    found = [Lease("Vault token", *session.token)] if session.token is not None else []
+    if database.login is not None:
+        found.append(Lease("database login", database.login.left, database.login.holds))
+    return found
+
+
+def probes(database: Database, cache: Late[Cache], vault: Late[Vault], found: Settings) -> tuple[Probe, ...]:
     """What /api/v1/system/status asks, those parts that this installation has."""
     started = time.monotonic()
 
     async def api() -> Seen:
-        parts = [f"up for {time.monotonic() - started:.0f} s"]
-        # How long its way in is still good for: where it is not renewed in time, `jeex doctor` says so.
-        if session.token is not None:
-            parts.append("Vault token {:.0f} of {:.0f} s".format(*session.token))
-        if database.login is not None:
-            parts.append(f"database login {database.login.left:.0f} of {database.login.holds:.0f} s")
-        return Seen(version("jeex"), ", ".join(parts))
+        return Seen(version("jeex"), f"up for {time.monotonic() - started:.0f} s")
 
     async def postgresql() -> Seen:
         schema = await database.schema()

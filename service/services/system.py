@@ -22,6 +22,15 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """What this process holds for a time: seconds left (below 0 it has ended), and those that it held at first."""
+
+    what: str
+    left: float
+    held: float
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """How to ask a part. `look` raises Unavailable; `vital` parts are those without which no request succeeds."""
 

@@ -41,8 +41,12 @@ def _start(session: Session, repair: repairs.StartStack) -> None:
 def _restart(session: Session, repair: repairs.RestartServices) -> None:
     from jeex_cli.ops import lifecycle
 
-    lifecycle.restart(session, repair.names)
-    lifecycle.up(session.anew())
+    if repair.up_first:
+        lifecycle.up(session)
+        lifecycle.restart(session.anew(), repair.names)
+    else:
+        lifecycle.restart(session, repair.names)
+        lifecycle.up(session.anew())
 
 
 def _migrate(session: Session, _repair: repairs.MigrateDatabase) -> None:
@@ -139,5 +143,6 @@ HOW: Mapping[type[Any], Callable[[Session, Any], None]] = {
     repairs.RemoveContainers: repair_docker.remove_containers,
     repairs.RemoveImages: repair_docker.remove_images,
     repairs.SetInRedis: repair_servers.set_in_redis,
+    repairs.SetPasswords: repair_servers.set_passwords,
     repairs.RunSql: repair_servers.run_sql,
 }

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from service.api.dependencies import PartsOf, Route
+from service.api.contract import problems
+from service.api.dependencies import Operator, PartsOf, Route
 from service.services import system
 
 router = APIRouter(prefix="/api/v1/system", tags=["system"], route_class=Route)
@@ -30,3 +31,15 @@ async def system_status(parts: PartsOf) -> SystemStatus:
     """
     overall, components = await parts.report.now()
     return SystemStatus(status=overall, version=parts.version, checked_at=datetime.now(UTC), components=components)
+
+
+class Leases(BaseModel):
+    """What this process holds of Vault's; it renews each when half of its time is over."""
+
+    leases: list[system.Lease]
+
+
+@router.get("/leases", summary="What does this process hold for a time?", responses=problems(400, 401, 403))
+async def system_leases(parts: PartsOf, _administration: Operator) -> Leases:
+    """Its token of Vault's and its login of PostgreSQL's, in seconds. Empty before it has needed any."""
+    return Leases(leases=parts.leases())

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.conftest import kill_leftovers, make_cli
 from tests.e2e.doctor.conftest import Patient
-from tests.integration.service.machine import until
+from tests.integration.service.machine import free_port, until
 
 pytestmark = pytest.mark.e2e
 
@@ -77,6 +77,34 @@ def test_a_server_without_any_id(healthy: Patient) -> None:
         assert "not this stack's Frontend" in one["summary"]
         assert f"pid {stranger.pid}" in one["evidence"][0]
         stranger.send_signal(signal.SIGKILL)
+    cli.run("up")
+    healthy.is_well()
+
+
+def test_servers_that_an_older_version_has_started(healthy: Patient) -> None:
+    cli = healthy.cli
+    cli.run("down")
+    cli.extra["JEEX_INSTANCE"] = ""
+    cli.run("up")
+    del cli.extra["JEEX_INSTANCE"]
+    found = healthy.doctor("--only", "identity")
+    assert {name: one["level"] for name, one in found.items()} == {f"identity-{name}": "warn" for name in SERVICES}
+    assert {one["repair"] for one in found.values()} == {"jeex up"}
+    assert "older version" in found["identity-postgres"]["summary"]
+    healthy.fixes("identity")
+
+
+def test_a_service_on_the_port_that_it_had_before(healthy: Patient) -> None:
+    cli = healthy.cli
+    before = cli.ports["FRONTEND"]
+    cli.ports["FRONTEND"] = free_port()
+    one = healthy.doctor("--only", "identity")["identity-frontend"]
+    assert one["level"] == "unknown", one
+    assert f"127.0.0.1:{cli.ports['FRONTEND']}" in one["summary"]
+    assert "jeex up" in one["fix"]
+    cli.run("up")  # as the finding says
+    healthy.is_well()
+    cli.ports["FRONTEND"] = before
     cli.run("up")
     healthy.is_well()
 

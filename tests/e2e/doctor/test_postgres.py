@@ -16,7 +16,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from jeex_cli.checks.postgres import Activity, Server, postgres_checksums, postgres_locks
+from jeex_cli.checks.postgres import Access, Server, postgres_checksums, postgres_password
+from jeex_cli.checks.postgres_sessions import Activity, Sessions, postgres_locks
 from jeex_cli.runtimes.programs.base import wheel_folder
 from tests.e2e.doctor.conftest import Patient, secret, sql
 from tests.integration.service.machine import until
@@ -51,14 +52,20 @@ def test_a_lock_of_a_server_that_was_killed(stopped: Patient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "variable"), [("jeex_app", "JEEX_DB_APP_PASSWORD"), ("jeex_owner", "JEEX_DB_OWNER_PASSWORD")]
+    ("role", "variable"),
+    [
+        ("jeex_app", "JEEX_DB_APP_PASSWORD"),
+        ("jeex_owner", "JEEX_DB_OWNER_PASSWORD"),
+        ("jeex_vault", "JEEX_DB_VAULT_PASSWORD"),
+    ],
 )
 def test_a_password_that_the_data_was_not_made_with(healthy: Patient, role: str, variable: str) -> None:
     sql(healthy.cli, f"ALTER ROLE {role} PASSWORD 'another-one'")
     one = healthy.finds("postgres-password", "fail", variable, "another password", ".env")
     assert secret(healthy.cli, variable) not in str(one)
-    sql(healthy.cli, f"ALTER ROLE {role} PASSWORD '{secret(healthy.cli, variable)}'")
-    healthy.is_well()
+    healthy.fixes("postgres-password")
+    log = (healthy.cli.folder / ".jeex" / "logs" / "postgres.log").read_text()
+    assert secret(healthy.cli, variable) not in log
 
 
 def test_a_superuser_s_password_that_is_refused_hides_the_server(healthy: Patient) -> None:
@@ -118,6 +125,14 @@ def test_settings_that_let_a_power_cut_lose_data(healthy: Patient) -> None:
     assert sql(healthy.cli, "SHOW fsync") == "on"
 
 
+@pytest.mark.parametrize("who", ["ROLE jeex_app", "DATABASE jeex", "ROLE jeex_admin IN DATABASE jeex"])
+def test_sessions_that_do_not_wait_for_the_disk(healthy: Patient, who: str) -> None:
+    sql(healthy.cli, f"ALTER {who} SET synchronous_commit = off")
+    healthy.finds("postgres-durability", "fail", "synchronous_commit", f"ALTER {who} RESET synchronous_commit")
+    healthy.fixes("postgres-durability")
+    assert sql(healthy.cli, "SELECT count(*) FROM pg_db_role_setting WHERE setconfig::text LIKE '%synchronous%'") == "0"
+
+
 @contextmanager
 def connections(patient: Patient, count: int) -> Iterator[None]:
     """Have so many sessions of the application's role open."""
@@ -156,7 +171,46 @@ def test_connections_that_run_out(healthy: Patient) -> None:
     with connections(healthy, 96 - used):
         found = healthy.doctor("--only", "postgres")
         assert found["postgres-connections"]["level"] == "fail", found["postgres-connections"]
+    with every_connection(healthy):
+        found = healthy.doctor("--only", "postgres")
+        assert found["postgres-connections"]["level"] == "fail", found["postgres-connections"]
+        assert "not even the superuser's" in found["postgres-connections"]["summary"]
+        assert found["postgres-roles"]["level"] == found["postgres-locks"]["level"] == "unknown"
     healthy.is_well()
+
+
+@contextmanager
+def every_connection(patient: Patient) -> Iterator[None]:
+    """Take every connection that there is, and whatever comes free."""
+    full, over = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        taken: list[asyncpg.Connection] = []
+        while not over.is_set():
+            try:
+                taken.append(
+                    await asyncpg.connect(
+                        host="127.0.0.1",
+                        port=patient.cli.ports["POSTGRES"],
+                        user="postgres",
+                        password=secret(patient.cli, "JEEX_POSTGRES_PASSWORD"),
+                        database="jeex",
+                    )
+                )
+            except asyncpg.TooManyConnectionsError:
+                full.set()
+                await asyncio.sleep(0.05)
+        for one in taken:
+            await one.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(hold(),))
+    thread.start()
+    try:
+        assert full.wait(30)
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_a_session_that_holds_up_another(healthy: Patient) -> None:
@@ -168,7 +222,7 @@ def test_a_session_that_holds_up_another(healthy: Patient) -> None:
         "PGPASSWORD": secret(healthy.cli, "JEEX_POSTGRES_PASSWORD"),
         "PGDATABASE": "jeex",
     }
-    take = "BEGIN; LOCK TABLE project; SELECT pg_sleep(60), 'a secret text'"
+    take = "BEGIN; LOCK TABLE project; SELECT pg_sleep(60), $$a secret text$$, E'another\\' secret', 4111111111111111"
     with (
         subprocess.Popen(
             [psql, "-Xq", "-c", take], env=where, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -185,11 +239,18 @@ def test_a_session_that_holds_up_another(healthy: Patient) -> None:
             time.sleep(5.5)
             holder = sql(healthy.cli, "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
             one = healthy.finds(
-                "postgres-locks", "warn", f"pid {holder} holds up 1 other session", f"terminate_backend({holder})"
+                "postgres-locks",
+                "warn",
+                f"pid {holder} holds up 1 other session",
+                f"terminate_backend({holder})",
+                also=("postgres-row-security",),
             )
-            assert "a secret text" not in str(one)
+            found = healthy.doctor("--only", "postgres-row-security")["postgres-row-security"]
+            assert (found["level"], "postgres-locks" in found["fix"]) == ("unknown", True)
+            assert "SELECT on project" in one["evidence"][0]
+            assert not {"secret", "4111111111111111"} & set(str(one).replace("'", " ").split()), one
             assert one["repair"] == ""  # it would lose somebody's work
-            sql(healthy.cli, f"SELECT pg_terminate_backend({holder})")
+            healthy.cli.run(*shlex.split(one["fix"].partition("lost: jeex ")[2]))  # as the finding says
             second.wait(10)
         first.wait(10)
     healthy.is_well()
@@ -202,11 +263,26 @@ def test_a_role_that_row_security_does_not_hold(healthy: Patient) -> None:
     assert sql(healthy.cli, "SELECT rolbypassrls FROM pg_roles WHERE rolname = 'jeex_app'") == "f"
 
 
-@pytest.mark.parametrize("how", ["NO FORCE ROW LEVEL SECURITY", "DISABLE ROW LEVEL SECURITY"])
-def test_a_table_that_is_open_to_every_tenant(healthy: Patient, how: str) -> None:
-    sql(healthy.cli, f"ALTER TABLE document {how}")
-    healthy.finds("postgres-row-security", "fail", "document", "FORCE ROW LEVEL SECURITY")
+POLICIES = """SELECT polname, polcmd, polroles, polpermissive, pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck,
+polrelid), relrowsecurity, relforcerowsecurity FROM pg_policy JOIN pg_class ON pg_class.oid = polrelid ORDER BY relname, 1"""
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("ALTER TABLE document NO FORCE ROW LEVEL SECURITY", "not forced on document"),
+        ("ALTER TABLE document DISABLE ROW LEVEL SECURITY", "not forced on document"),
+        ("CREATE POLICY everybody ON document FOR SELECT USING (true)", "everybody of document is not bound to a tenant"),
+        ("ALTER POLICY own_tenant ON document USING (true)", "own_tenant of document is not bound to a tenant"),
+        ("DROP POLICY own_tenant ON document", "document has no policy"),
+    ],
+)
+def test_a_table_whose_row_security_is_not_as_it_should_be(healthy: Patient, how: str, says: str) -> None:
+    before = sql(healthy.cli, POLICIES)
+    sql(healthy.cli, how)
+    healthy.finds("postgres-row-security", "fail", says)
     healthy.fixes("postgres-row-security")
+    assert sql(healthy.cli, POLICIES) == before
 
 
 def test_migrations_behind_ahead_and_forked(healthy: Patient) -> None:
@@ -252,17 +328,25 @@ def server(**facts: object) -> Server:
         "checksum_failures": 0,
         "enabling": "",
         "settings": {},
-        "used": 1,
-        "most": 100,
-        "sessions": (),
-        "roles": (),
+        "careless": (),
+        "revisions": ("1",),
+        "known": ("1",),
     }
-    return Server(**{**known, "unprotected": (), "revisions": ("1",), "known": ("1",), **facts})  # type: ignore[arg-type]
+    return Server(**{**known, **facts})  # type: ignore[arg-type]
 
 
 def test_a_transaction_that_is_forgotten() -> None:
-    idle = Activity(7, "jeex_app", 0.0, 700.0, "SELECT ?", ())
-    assert "open for 12 minutes" in postgres_locks(server(sessions=(idle,))).summary
-    young = Activity(7, "jeex_app", 1.0, 20.0, "SELECT ?", (8,))
-    assert postgres_locks(server(sessions=(young,))).level == "ok"
+    idle = Activity(7, "jeex_app", 0.0, 700.0, "SELECT", ())
+    assert "open for 12 minutes" in postgres_locks(Sessions((idle,))).summary
+    young = Activity(7, "jeex_app", 1.0, 20.0, "SELECT", (8,))
+    assert postgres_locks(Sessions((young,))).level == "ok"
+    queue = (Activity(7, "jeex_app", 9.0, 20.0, "SELECT", (8,)), Activity(8, "jeex_app", 9.0, 20.0, "SELECT", (9,)))
+    assert postgres_locks(Sessions(queue)).summary.startswith("pid 9 holds up 2")
     assert postgres_checksums(server(checksums=False)).level == "warn"
+
+
+def test_a_password_that_could_not_be_tried_is_not_called_right() -> None:
+    superuser, app = ("postgres", "JEEX_POSTGRES_PASSWORD"), ("jeex_app", "JEEX_DB_APP_PASSWORD")
+    one = postgres_password(Access((), (superuser,), (app,), Path(".env")))
+    assert (one.level, "JEEX_DB_APP_PASSWORD" in one.summary) == ("unknown", True)
+    assert postgres_password(Access((superuser,), (), (app,), Path(".env"))).repair is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import stat
 from pathlib import Path
@@ -11,6 +12,7 @@ import redis
 
 from jeex_cli.runtimes.programs.base import wheel_folder
 from tests.e2e.doctor.conftest import Patient, secret
+from tests.integration.service.machine import until
 
 pytestmark = pytest.mark.e2e
 
@@ -53,6 +55,26 @@ def test_a_setting_that_loses_jobs(healthy: Patient, check: str, name: str, valu
         healthy.fixes(check)
         assert one.get("kept") == b"1"
         one.delete("kept")
+
+
+def test_an_append_only_file_that_cannot_be_written(healthy: Patient) -> None:
+    folder = healthy.cli.folder / ".jeex" / "data" / "redis" / "appendonlydir"
+    aside = folder.with_name("aside")
+
+    def rewritten(status: str) -> bool:
+        return bool(one.info("persistence")["aof_last_bgrewrite_status"] == status)
+
+    with client(healthy) as one:
+        folder.rename(aside)
+        with contextlib.suppress(redis.ResponseError):
+            one.bgrewriteaof()
+        until(lambda: rewritten("err"))
+        healthy.finds("redis-persistence", "fail", "aof_last_bgrewrite_status: err", "jeex doctor --only folders")
+        folder.rmdir() if folder.exists() else None
+        aside.rename(folder)
+        one.bgrewriteaof()
+        until(lambda: rewritten("ok"))
+    healthy.is_well()
 
 
 def test_memory_that_is_used_up(healthy: Patient) -> None:

@@ -35,6 +35,14 @@ def setup_token(patient: Patient) -> str:
     return str(body["auth"]["client_token"])
 
 
+def operator_token(patient: Patient) -> str:
+    """As `jeex secrets`: it may read and write secrets."""
+    data = {"role_id": "jeex-operator", "secret_id": secret(patient.cli, "JEEX_VAULT_OPERATOR_SECRET")}
+    status, body = vault(patient, "POST", "auth/approle/login", data)
+    assert status == 200, body
+    return str(body["auth"]["client_token"])
+
+
 @contextmanager
 def other_vault(patient: Patient, tmp_path: Path) -> Iterator[None]:
     """An OpenBao on the stack's port that nobody has set up."""
@@ -55,14 +63,30 @@ def other_vault(patient: Patient, tmp_path: Path) -> Iterator[None]:
 
 def test_a_vault_that_was_never_set_up_and_one_that_is_sealed(stopped: Patient, tmp_path: Path) -> None:
     with other_vault(stopped, tmp_path):
-        also = ("vault-sealed", "vault-access", "vault-secrets", "vault-clock", "identity-vault", "port-taken")
+        also = (
+            "vault-sealed",
+            "vault-access",
+            "vault-secrets",
+            "vault-handover",
+            "vault-clock",
+            "identity-vault",
+            "port-taken",
+        )
         stopped.finds("vault-initialised", "fail", "never set up", "jeex restart vault", also=also)
         found = stopped.doctor()
         assert found["identity-vault"]["level"] == "fail"
         assert found["port-taken"]["level"] == "fail"
         # Initialised, and not opened: as after each start of a Vault without a key file.
         assert vault(stopped, "PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})[0] == 200
-        also = ("vault-initialised", "vault-access", "vault-secrets", "vault-clock", "identity-vault", "port-taken")
+        also = (
+            "vault-initialised",
+            "vault-access",
+            "vault-secrets",
+            "vault-handover",
+            "vault-clock",
+            "identity-vault",
+            "port-taken",
+        )
         one = stopped.finds("vault-sealed", "fail", "Vault is sealed", "jeex restart vault", also=also)
         assert one["repair"]
         found = stopped.doctor()
@@ -90,6 +114,45 @@ def test_a_secret_that_is_gone(healthy: Patient) -> None:
     healthy.finds("vault-secrets", "fail", "jeex/api-pepper", "jeex secrets rotate api-pepper")
     healthy.cli.run("secrets", "rotate", "api-pepper")
     assert vault(healthy, "PUT", "sys/policies/acl/jeex-setup", {"policy": kept}, token)[0] in (200, 204)
+    healthy.is_well()
+
+
+def test_a_signing_key_that_is_gone(healthy: Patient) -> None:
+    token = setup_token(healthy)
+    kept = vault(healthy, "GET", "sys/policies/acl/jeex-setup", token=token)[1]["data"]["policy"]
+    own = 'path "transit/keys/jwt"            { capabilities = ["create", "read", "update"] }'
+    assert own in kept
+    more = kept.replace(own, own.replace('"read"', '"read", "delete"'))
+    more += '\npath "transit/keys/jwt/config" { capabilities = ["update"] }\n'
+    assert vault(healthy, "PUT", "sys/policies/acl/jeex-setup", {"policy": more}, token)[0] in (200, 204)
+    assert vault(healthy, "POST", "transit/keys/jwt/config", {"deletion_allowed": True}, token)[0] in (200, 204)
+    assert vault(healthy, "DELETE", "transit/keys/jwt", token=token)[0] in (200, 204)
+    assert vault(healthy, "PUT", "sys/policies/acl/jeex-setup", {"policy": kept}, token)[0] in (200, 204)
+    healthy.finds("vault-secrets", "fail", "transit/jwt", "jeex secrets seed")
+    healthy.cli.run("secrets", "seed")  # as the finding says
+    healthy.is_well()
+
+
+def test_a_secret_without_its_value(healthy: Patient) -> None:
+    token = operator_token(healthy)
+    before = vault(healthy, "GET", "secret/data/jeex/api-pepper", token=token)[1]["data"]
+    assert vault(healthy, "POST", "secret/data/jeex/api-pepper", {"data": {"another": "thing"}}, token)[0] == 200
+    healthy.finds("vault-secrets", "fail", "jeex/api-pepper", "jeex secrets rotate api-pepper")
+    assert vault(healthy, "POST", "secret/data/jeex/api-pepper", {"data": before["data"]}, token)[0] == 200
+    healthy.is_well()
+
+
+def test_a_way_in_that_somebody_else_has_used_and_one_that_is_gone(healthy: Patient) -> None:
+    file = next(healthy.cli.folder.glob(".jeex/**/jeex-api/wrapped"))
+    status, _ = vault(healthy, "POST", "sys/wrapping/unwrap", {}, token=file.read_text().strip())
+    assert status == 200
+    one = healthy.finds("vault-handover", "fail", "jeex-api", "jeex up", "audit log")
+    assert file.read_text().strip() not in str(one)
+    healthy.fixes("vault-handover")
+    file.unlink()
+    healthy.finds("vault-handover", "warn", "jeex-api", "jeex up")
+    healthy.fixes("vault-handover")
+    healthy.cli.run("restart", "api")
     healthy.is_well()
 
 
@@ -155,7 +218,7 @@ def test_a_login_that_is_not_renewed_in_time(healthy: Patient) -> None:
         levels.add(one["level"])
         if one["level"] in ("warn", "fail"):
             assert "database login" in one["summary"]
-            assert one["repair"] == "jeex restart api; jeex up"
+            assert one["repair"] == "jeex up; jeex restart api"
         return one["level"] in ("warn", "fail")
 
     until(late, seconds=40, pause=0.5)

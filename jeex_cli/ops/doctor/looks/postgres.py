@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jeex_cli import proc
 from jeex_cli.checks.base import CannotLook
-from jeex_cli.checks.postgres import Access, Activity, DataFiles, Role, Server
+from jeex_cli.checks.postgres import Access, DataFiles, Server
+from jeex_cli.checks.postgres_sessions import Activity, Room, Sessions
 from jeex_cli.errors import DataError, NotReady
 from jeex_cli.ops.doctor.looks.services import running
 from jeex_cli.runtimes.programs.base import in_namespace
@@ -25,36 +26,40 @@ T = TypeVar("T")
 
 _PATIENCE = 2.0  # seconds for everything
 _DATABASE = "jeex"
-_SUPERUSER = "JEEX_POSTGRES_PASSWORD"
+_SUPERUSER = ("postgres", "JEEX_POSTGRES_PASSWORD")
+# That of jeex_logins is Vault's to change. By role: the variable, and where it may connect.
 _PASSWORDS = {
-    "jeex_owner": "JEEX_DB_OWNER_PASSWORD",
-    "jeex_app": "JEEX_DB_APP_PASSWORD",
-    "jeex_admin": "JEEX_DB_ADMIN_PASSWORD",
+    "jeex_owner": ("JEEX_DB_OWNER_PASSWORD", _DATABASE),
+    "jeex_app": ("JEEX_DB_APP_PASSWORD", _DATABASE),
+    "jeex_admin": ("JEEX_DB_ADMIN_PASSWORD", _DATABASE),
+    "jeex_vault": ("JEEX_DB_VAULT_PASSWORD", "jeex_vault"),
 }
 _SETTINGS = """
 SELECT name, setting, CASE WHEN sourcefile LIKE '%postgresql.auto.conf' THEN 'ALTER SYSTEM' ELSE '' END FROM pg_settings
 """
+# Of a role, of a database, or of a role in a database: what a session starts with in place of the server's own.
+_CARELESS = """
+SELECT concat_ws(' IN ', 'ROLE ' || quote_ident(rolname), 'DATABASE ' || quote_ident(datname))
+  FROM pg_db_role_setting
+  LEFT JOIN pg_roles AS role ON role.oid = setrole LEFT JOIN pg_database AS base ON base.oid = setdatabase
+ WHERE 'synchronous_commit=off' = ANY (setconfig) ORDER BY 1
+"""
+# No more of a statement than its first word: what follows may be anybody's data, however it is quoted.
 _SESSIONS = """
-SELECT pid, coalesce(usename, '') AS user,
-       CASE WHEN wait_event_type = 'Lock' THEN extract(epoch FROM now() - query_start) ELSE 0 END::float8 AS waits,
+SELECT session.pid, coalesce(usename, '') AS user, coalesce(extract(epoch FROM now() - lock.since), 0)::float8 AS waits,
        coalesce(extract(epoch FROM now() - xact_start), 0)::float8 AS open,
-       left(regexp_replace(regexp_replace(query, '''[^'']*''', '?', 'g'), '\\s+', ' ', 'g'), 60) AS query,
-       CASE WHEN wait_event_type = 'Lock' THEN pg_blocking_pids(pid) ELSE '{}' END AS blocked_by
-  FROM pg_stat_activity
- WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND state <> 'idle'
+       concat_ws(' on ', upper(substring(query FROM '^\\s*([A-Za-z]+)')), lock.what) AS does,
+       CASE WHEN lock.pid IS NOT NULL THEN pg_blocking_pids(session.pid) ELSE '{}' END AS blocked_by
+  FROM pg_stat_activity AS session
+  LEFT JOIN (SELECT pid, min(waitstart) AS since, min(CASE WHEN database = (
+               SELECT oid FROM pg_database WHERE datname = current_database()) THEN relation::regclass::text END) AS what
+               FROM pg_locks WHERE NOT granted GROUP BY pid) AS lock ON lock.pid = session.pid
+ WHERE backend_type = 'client backend' AND session.pid <> pg_backend_pid() AND state <> 'idle'
 """
-_ROLES = """
-SELECT DISTINCT rolname, rolsuper, rolbypassrls FROM pg_roles AS role
- WHERE rolname LIKE 'jeex\\_%' OR EXISTS (
-   SELECT FROM pg_auth_members AS member JOIN pg_roles AS parent ON parent.oid = member.roleid
-    WHERE member.member = role.oid AND parent.rolname IN ('jeex_app', 'jeex_admin') AND role.rolname <> 'postgres')
-"""
-_UNPROTECTED = """
-SELECT class.oid::regclass::text FROM pg_class AS class JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid
- WHERE class.relkind IN ('r', 'p') AND attribute.attname = 'tenant_id' AND NOT attribute.attisdropped
-   AND class.relnamespace = 'public'::regnamespace AND NOT (class.relrowsecurity AND class.relforcerowsecurity)
- ORDER BY 1
-"""
+
+
+class NoRoom(CannotLook):
+    """Every connection is in use, the superuser's reserve, too."""
 
 
 def look_at_files(session: Session) -> DataFiles:
@@ -87,19 +92,19 @@ def look_at_access(session: Session) -> Access:
     service = running(session, "postgres")
     port, environment = service.host_port or 0, service.environment
 
-    async def accepted(role: str, variable: str) -> bool | None:
+    async def accepted(role: str, variable: str, database: str) -> bool | None:
         import asyncpg
 
         try:
-            connection = await _connect(port, role, environment.get(variable, ""), _DATABASE)
-        except asyncpg.InvalidPasswordError:
+            connection = await _connect(port, role, environment.get(variable, ""), database)
+        except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError):
             return False
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             return None  # it has no connection left, or no such database yet: that is another finding
         await connection.close()
         return True
 
-    async def every() -> dict[str, bool | None]:
+    async def every() -> dict[tuple[str, str], bool | None]:
         import asyncpg
 
         try:
@@ -110,15 +115,43 @@ def look_at_access(session: Session) -> Access:
             raise CannotLook(f"PostgreSQL lets nobody in: {error}") from error
         there = [row[0] for row in await first.fetch("SELECT rolname FROM pg_roles WHERE rolname = ANY($1)", [*_PASSWORDS])]
         await first.close()
-        answers = await asyncio.gather(*(accepted(role, _PASSWORDS[role]) for role in there))
-        return {_SUPERUSER: True, **dict(zip((_PASSWORDS[role] for role in there), answers, strict=True))}
+        answers = await asyncio.gather(*(accepted(role, *_PASSWORDS[role]) for role in there))
+        return {_SUPERUSER: True, **{(role, _PASSWORDS[role][0]): one for role, one in zip(there, answers, strict=True)}}
 
     answers = asyncio.run(every())
-    return Access(
-        tuple(name for name, answer in answers.items() if answer is False),
-        tuple(name for name, answer in answers.items() if answer),
-        session.project.env_file,
+    refused, accepts, untried = (
+        tuple(one for one, answer in answers.items() if answer is kind) for kind in (False, True, None)
     )
+    return Access(refused, accepts, untried, session.project.env_file)
+
+
+def look_at_room(session: Session) -> Room:
+    """How many connections there are."""
+
+    async def ask(connection: asyncpg.Connection[Any]) -> Room:
+        return Room(
+            await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"),
+            int(await connection.fetchval("SELECT current_setting('max_connections')")),
+        )
+
+    try:
+        return as_superuser(session, ask)
+    except NoRoom:
+        return Room(0, 0, full=True)
+
+
+def look_at_sessions(session: Session) -> Sessions:
+    """Who works, and who waits for whom."""
+
+    async def ask(connection: asyncpg.Connection[Any]) -> Sessions:
+        return Sessions(
+            tuple(
+                Activity(row["pid"], row["user"], row["waits"], row["open"], row["does"], tuple(row["blocked_by"]))
+                for row in await connection.fetch(_SESSIONS)
+            )
+        )
+
+    return as_superuser(session, ask)
 
 
 def look(session: Session) -> Server:
@@ -138,11 +171,7 @@ def look(session: Session) -> Server:
             ),
             enabling=_enabling(session, settings["data_directory"][0]),
             settings={name: settings[name] for name in ("fsync", "full_page_writes", "synchronous_commit")},
-            used=await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"),
-            most=int(settings["max_connections"][0]),
-            sessions=tuple(_activity(row) for row in await connection.fetch(_SESSIONS)),
-            roles=tuple(Role(*row) for row in await connection.fetch(_ROLES)),
-            unprotected=tuple(row[0] for row in await connection.fetch(_UNPROTECTED)),
+            careless=tuple(row[0] for row in await connection.fetch(_CARELESS)),
             revisions=tuple(revisions),
             known=tuple(one.id for one in history()),
         )
@@ -163,7 +192,7 @@ def as_superuser(session: Session, work: Callable[[asyncpg.Connection[Any]], Awa
         except asyncpg.InvalidPasswordError:
             raise CannotLook("PostgreSQL does not accept JEEX_POSTGRES_PASSWORD") from None
         except asyncpg.TooManyConnectionsError:
-            raise CannotLook("PostgreSQL has no connection left, not even the superuser's") from None
+            raise NoRoom("PostgreSQL has no connection left, not even the superuser's") from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             raise CannotLook(f"PostgreSQL lets nobody in: {error}") from error
         try:
@@ -182,10 +211,6 @@ def _enabling(session: Session, data: str) -> str:
         return f"docker run --rm --user postgres -v {volume} {image} pg_checksums --enable -D {data}"
     prefix = in_namespace() if os.geteuid() == 0 else None
     return shlex.join([*(prefix or ()), str(binaries(session.place) / "pg_checksums"), "--enable", "-D", data])
-
-
-def _activity(row: Any) -> Activity:
-    return Activity(row["pid"], row["user"], row["waits"], row["open"], row["query"], tuple(row["blocked_by"]))
 
 
 async def _connect(port: int, user: str, password: str, database: str) -> asyncpg.Connection[Any]:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-import re
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jeex_cli import loopback
 from jeex_cli.checks.base import CannotLook
-from jeex_cli.checks.vault import Access, Health, Lease, Leases
+from jeex_cli.checks.vault import Access, Handover, Handovers, Health, Lease, Leases
 from jeex_cli.errors import JeexError
 from jeex_cli.ops.doctor.looks.services import running
+from jeex_cli.runtimes.programs.base import Place
+from jeex_cli.runtimes.programs.python import Python
 from jeex_cli.session import Session
 
+if TYPE_CHECKING:
+    from service.adapters.vault import Vault
+
 _PATIENCE = 2.0  # seconds
+_TRIES, _PAUSE = 3, 0.1  # seconds between two looks at what was handed over
 # Whatever its state, the answer is 200 and says it.
 _HEALTH = "/v1/sys/health?standbyok=true&sealedcode=200&uninitcode=200&standbycode=200"
-_LEASE = re.compile(r"(Vault token|database login) (-?\d+) of (\d+) s")
 
 
 def look(session: Session) -> Health:
@@ -40,31 +50,105 @@ def look(session: Session) -> Health:
 
 
 def look_at_access(session: Session) -> Access:
-    """Signs in as the operator, and looks for what the service needs; no value is read."""
+    """Signs in as the operator, and looks for what the service needs."""
     from jeex_cli.ops import vault
 
     health = look(session)
     if health.sealed or not health.initialised:
         raise CannotLook("Vault is sealed or was never set up")
     try:
-        with vault.secrets(session) as store:
-            from service.services.secrets import DATABASE, PEPPER
-
-            return Access(None, tuple(path for path in (PEPPER, DATABASE) if store.get(path) is None))
+        with vault.operator(session) as signed_in:
+            return Access(None, tuple(_missing(signed_in)))
     except JeexError as error:
         return Access(error, ())
+
+
+def _missing(signed_in: Vault) -> Iterator[str]:
+    from service.adapters.signing import KEY
+    from service.adapters.vault_keys import VaultKeys
+    from service.adapters.vault_secrets import VaultSecrets
+    from service.services.secrets import DATABASE, PEPPER
+
+    store = VaultSecrets(signed_in)
+    for path, field in ((PEPPER, "pepper"), (DATABASE, "turn")):
+        found = store.get(path)
+        if found is None or not found.values.get(field):
+            yield path
+    if not VaultKeys(signed_in).exists(KEY):
+        yield f"transit/{KEY}"
+
+
+def look_at_handovers(session: Session) -> Handovers:
+    """What each process would sign in with if it was started now. Looking does not use it up."""
+    from jeex_cli.ops import vault
+
+    health = look(session)
+    if health.sealed or not health.initialised:
+        raise CannotLook("Vault is sealed or was never set up")
+    from service.commands.seed import HANDED_OVER
+    from service.services.vault_setup import PROCESSES
+
+    place = Place(session.project, session.stack, session.settings, session.environ)
+    folder = Python().settings(session.stack.service("seed"), place).get("HANDOVER_FOLDER", "")
+    if not folder:
+        raise CannotLook("nothing is handed over in this stack", expected=True)
+    address = vault.address(session)
+    return Handovers(tuple(_handover(role, Path(folder) / role / HANDED_OVER, address) for role in PROCESSES))
+
+
+def _handover(role: str, file: Path, address: str) -> Handover:
+    from service.adapters.vault import Vault
+    from service.core.errors import VaultUnavailable
+    from service.core.settings import Secret
+
+    for _ in range(_TRIES):
+        with _alone(file):
+            try:
+                text = file.read_text(encoding="ascii", errors="replace").strip()
+            except FileNotFoundError:
+                return Handover(role, file, "missing")
+            except OSError as error:
+                raise CannotLook(f"{file} cannot be read: {error.strerror}") from error
+            signed_out = Vault(address, patience=0.5)
+            try:
+                if signed_out.can_open(Secret(text)):
+                    return Handover(role, file, "good")
+            except VaultUnavailable as error:
+                raise CannotLook(f"Vault does not say whether it is good: {error.message}") from error
+            finally:
+                signed_out.close()
+        time.sleep(_PAUSE)  # somebody may be at it who does not know of the lock: seeding replaces it without
+    return Handover(role, file, "used")
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """While a process signs in with it, what lies there has been used and the next is not there yet: wait for that."""
+    try:
+        descriptor = os.open(f"{file}.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # no process has signed in yet
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def look_at_leases(session: Session) -> Leases:
     """What the API says that it holds."""
     service = running(session, "api")
+    key = session.stack.host_environment("api").get("ADMIN_KEY", "")
     try:
-        answer = loopback.get(f"http://127.0.0.1:{service.host_port}/api/v1/system/status", timeout=_PATIENCE)
-        components = json.loads(answer.body)["components"]
-        detail = next(str(one["detail"]) for one in components if one["name"] == "api")
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+        answer = loopback.get(
+            f"http://127.0.0.1:{service.host_port}/api/v1/system/leases",
+            timeout=_PATIENCE,
+            headers={"Authorization": f"Bearer {key}"},
+        )
+        found = tuple(Lease(one["what"], one["left"], one["held"]) for one in json.loads(answer.body)["leases"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CannotLook(f"the API does not say what it holds ({type(error).__name__})") from error
-    found = _LEASE.findall(detail)
     if not found:
         raise CannotLook("the API has not needed Vault yet", expected=True)
-    return Leases(tuple(Lease(what, float(left), float(held)) for what, left, held in found))
+    return Leases(found)
