@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jeex_cli.errors import NotReady
+from jeex_cli.errors import NotReady, TimedOut
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -166,7 +166,8 @@ def read_exit(path: Path) -> Exit | None:
 def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout: float) -> subprocess.CompletedProcess[str]:
     """Run a short program to its end and return what it printed; the caller judges its exit code.
 
-    Raises NotReady where the program cannot be started at all.
+    Raises NotReady where the program cannot be started at all, TimedOut where it has not ended after `timeout` seconds: then
+    it is killed.
     """
     try:
         return subprocess.run(  # noqa: S603 - as above
@@ -181,6 +182,8 @@ def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, timeout: floa
         )
     except (FileNotFoundError, PermissionError) as error:
         raise _cannot_start(argv[0], error) from error
+    except subprocess.TimeoutExpired as error:
+        raise TimedOut(f"{argv[0]} did not end within {timeout:g} s") from error
 
 
 class Watched:

@@ -7,7 +7,6 @@ The hold is a transaction's, so that no kill of jeex leaves anything locked.
 from __future__ import annotations
 
 import os
-import subprocess  # for an exception; programs are started by `proc` alone
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -70,7 +69,7 @@ class Server:
         argv = [str(self.tools / tool), "--no-password", *arguments]
         try:
             ran = proc.run(argv, env=env, cwd=self.tools, timeout=max(1.0, timeout))
-        except subprocess.TimeoutExpired as error:
+        except TimedOut as error:
             raise too_late(f"{tool} of the database {database}") from error
         if ran.returncode:
             said = "\n".join(ran.stderr.strip().splitlines()[:8])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jeex_cli import probe, proc
 from jeex_cli.errors import DataError, Interrupted, JeexError, NotReady, TimedOut, Unhealthy
 from jeex_cli.events import Report, Step
-from jeex_cli.runtimes import compose_image, compose_logs, compose_pull, compose_volumes, engine
+from jeex_cli.runtimes import compose_image, compose_logs, compose_look, compose_pull, compose_volumes, engine
 from jeex_cli.runtimes.base import Line, ServiceState, Volume
 from jeex_cli.runtimes.compose_states import Watch, state_in_words, state_of, why
 from jeex_cli.runtimes.engine import Container
@@ -47,6 +47,7 @@ class ComposeRuntime:
         for name in names:
             stack.service(name)
         engine.check(self.client)
+        compose_look.clear(self.client, stack.project)
         # At the same time: one asks the docker program, one imports what writes Compose's command line, one asks the engine.
         with ThreadPoolExecutor(3) as threads:
             asked: list[Future[Any]] = [
@@ -90,12 +91,14 @@ class ComposeRuntime:
             old = before.get(service.name)
             if old is not None and not service.one_shot and state_of(old) in ("crashed", "unhealthy"):
                 self.client.api.remove_container(old.id, force=True)
+                del before[service.name]
         changed = self._changes(stack)
         up = self._run("up", "--detach", "--no-build", "--pull", "never", "--quiet-pull", *alone)
-        watch = Watch(chosen, self._containers(stack), report)
+        watch = Watch(chosen, before, report)
         try:
             while up.code is None or not watch.settled:
-                watch.look(self._containers(stack), over=up.code is not None)
+                over = up.code is not None  # before looking: what is seen after it is not replaced any more
+                watch.look(self._containers(stack), over=over)
                 if up.code not in (None, 0):
                     break
                 if watch.failed is not None:

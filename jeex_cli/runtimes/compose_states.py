@@ -19,9 +19,9 @@ class Watch:
         self._services = {one.name: one for one in services}
         self._before = {name: (one.id, one.started) for name, one in before.items() if one.state == "running"}
         self._healthy_before = {name for name, one in before.items() if state_of(one) == "running"}
-        # Those that do not work yet, and that Compose may be about to replace: they are judged when it is done.
-        self._old = {name: one.id for name, one in before.items() if name not in self._healthy_before}
-        self._restarts = {name: one.restarts for name, one in before.items()}
+        # Compose may be about to replace any of them, a healthy one too: they are judged when it is done.
+        self._old = {name: one.id for name, one in before.items()}
+        self._restarts = {one.id: one.restarts for one in before.values()}
         self._report = report
         self._began: dict[str, float] = {}
         self._done: set[str] = set()
@@ -65,7 +65,7 @@ class Watch:
 
     def _again(self, container: Container) -> int:
         """How often it was started again by the engine since we look."""
-        return container.restarts - self._restarts.get(container.service, 0)
+        return container.restarts - self._restarts.get(container.id, 0)
 
     def _end(self, service: Service, container: Container) -> None:
         self._done.add(service.name)

@@ -132,7 +132,6 @@ def _problems(engine: DockerClient, stack: Stack, found: list[_Found], project: 
     known = [one for one in found if one.key in KNOWN and one.service in services]
     if not known:
         return {}
-    compose_look.clear(engine, project)
 
     def judge(one: _Found) -> DataError | None:
         service = services[one.service]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jeex_cli import proc
-from jeex_cli.errors import NotReady
+from jeex_cli.errors import NotReady, TimedOut
 from jeex_cli.runtimes import engine_socket
 
 if TYPE_CHECKING:
@@ -91,13 +91,20 @@ def check(client: DockerClient) -> None:
         )
 
 
-def compose_version(environ: Mapping[str, str]) -> tuple[int, int]:
-    """The version of Docker Compose, as (major, minor). Raises NotReady where it is missing or too old."""
+def compose_version(environ: Mapping[str, str], *, timeout: float = 20) -> tuple[int, int]:
+    """The version of Docker Compose, as (major, minor). Raises NotReady where it is missing, too old, or says nothing
+    within `timeout` seconds."""
     if shutil.which("docker", path=environ.get("PATH")) is None:
         raise NotReady(
             "there is no `docker` program", code="DOCKER_MISSING", hint=f"install Docker with Compose, or: {WITHOUT}"
         )
-    said = proc.run(["docker", "compose", "version", "--short"], env=dict(environ), cwd=Path("/"), timeout=20)
+    argv = ["docker", "compose", "version", "--short"]
+    try:
+        said = proc.run(argv, env=dict(environ), cwd=Path("/"), timeout=timeout)
+    except TimedOut as error:
+        raise NotReady(
+            f"`{' '.join(argv)}` says nothing for {timeout:g} s", code="COMPOSE_MUTE", hint=f"run it by hand; or: {WITHOUT}"
+        ) from error
     found = re.match(r"v?(\d+)\.(\d+)", said.stdout.strip())
     if said.returncode or found is None:
         raise NotReady(

@@ -17,7 +17,9 @@ from jeex_cli.session import Session
 if TYPE_CHECKING:
     from docker import DockerClient
 
-_PATIENCE = 2.0  # seconds for one answer
+# Seconds for the first answer, which every engine gives in milliseconds, and for each of the others. A look that has lost two
+# seconds to the first would be too late to say that there was none.
+_FIRST, _PATIENCE = 1.5, 2.0
 
 
 def look(session: Session) -> Engine:
@@ -36,8 +38,10 @@ def look(session: Session) -> Engine:
 def look_at_compose(session: Session) -> Compose:
     """What `up` would refuse, in its words."""
     try:
-        engine.compose_version(session.environ)
+        engine.compose_version(session.environ, timeout=_PATIENCE)
     except NotReady as error:
+        if error.code == "COMPOSE_MUTE":  # slow, or hanging: nobody knows which version it is
+            raise CannotLook(error.message) from error
         return Compose(error)
     return Compose(None)
 
@@ -97,7 +101,8 @@ def _connected(session: Session) -> Iterator[DockerClient]:
     import requests
     from docker.errors import DockerException
 
-    client = engine.connect(session.environ, timeout=_PATIENCE)
+    client = engine.connect(session.environ, timeout=_FIRST)
+    client.api.timeout = _PATIENCE
     try:
         yield client
     except (DockerException, requests.RequestException, KeyError, ValueError) as error:
