@@ -53,6 +53,7 @@ def killed(cli: Cli, service: str) -> None:
     os.kill(int(pid), signal.SIGKILL)
 
 
+@pytest.mark.timeout(300)  # six services, one after the other
 def test_what_is_killed_comes_back_by_itself_and_status_tells(cli: Cli) -> None:
     cli.run("up")
     key = cli.json("tenant", "create", "acme", "--admin", "alice@acme.example")["key"]
