@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from jeex_cli.events import Report
+from jeex_cli.log_entry import Entry
 from jeex_cli.stack import Stack
 
+CLI = "cli"  # what jeex itself is called where services have names
 Status = Literal["running", "starting", "unhealthy", "crashed", "stopped", "completed", "failed"]
 
 
@@ -36,13 +38,26 @@ class ServiceState:
         return self.status in ("running", "completed")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Line:
-    """One line: `at` in seconds since the epoch (that of the line before where it has none), the service, the text."""
+def everything(_entry: Entry) -> bool:
+    """A filter that leaves nothing out."""
+    return True
 
-    at: float
-    service: str
-    text: str = field(compare=False)
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of the logs is asked for: the last `tail` entries of each service (None: all) between `since` and `until`
+    (seconds since the epoch) that pass `wanted`."""
+
+    tail: int | None = 100
+    since: float | None = None
+    until: float | None = None
+    wanted: Callable[[Entry], bool] = everything
+
+    def wants(self, entry: Entry) -> bool:
+        """Whether the entry is one of those."""
+        if self.since is not None and entry.at < self.since and entry.at:
+            return False
+        return (self.until is None or entry.at <= self.until) and self.wanted(entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +106,11 @@ class Runtime(Protocol):
     def states(self, stack: Stack) -> list[ServiceState]:
         """Every service's state, in start order."""
 
-    def lines(self, stack: Stack, names: Collection[str], *, tail: int, since: float | None, follow: bool) -> Iterator[Line]:
-        """The last `tail` lines of each service (all where negative) not older than `since`, in the order of time.
+    def entries(self, stack: Stack, names: Collection[str], asked: Asked, *, follow: bool) -> Iterator[Entry]:
+        """What was asked for of those services' logs, in the order of time; CLI among `names` is jeex' own.
 
-        With `follow` then every new one as it comes, until the caller stops.
+        With `follow` then every new entry as it comes, until the caller stops.
         """
+
+    def mentions(self, stack: Stack, text: str) -> Iterator[Entry]:
+        """Every entry of every log, jeex' own among them, in which `text` stands."""

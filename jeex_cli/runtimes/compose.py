@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from jeex_cli import probe, proc
+from jeex_cli import journal, probe, proc
 from jeex_cli.errors import DataError, Interrupted, JeexError, NotReady, TimedOut, Unhealthy
 from jeex_cli.events import Report, Step
-from jeex_cli.runtimes import compose_image, compose_logs, compose_pull, compose_volumes, engine
-from jeex_cli.runtimes.base import Line, ServiceState, Volume
+from jeex_cli.log_entry import Entry
+from jeex_cli.runtimes import compose_image, compose_logs, compose_pull, compose_volumes, engine, log_files
+from jeex_cli.runtimes.base import CLI, Asked, ServiceState, Volume
 from jeex_cli.runtimes.compose_states import Watch, state_in_words, state_of, why
 from jeex_cli.runtimes.engine import Container
+from jeex_cli.runtimes.log_files import Source
 from jeex_cli.runtimes.programs.base import Place
 from jeex_cli.stack import Service, Stack
 
@@ -153,18 +155,30 @@ class ComposeRuntime:
         found = self._containers(stack)
         return [state_in_words(service, found.get(service.name)) for service in stack.services]
 
-    def lines(self, stack: Stack, names: Collection[str], *, tail: int, since: float | None, follow: bool) -> Iterator[Line]:
+    def entries(self, stack: Stack, names: Collection[str], asked: Asked, *, follow: bool) -> Iterator[Entry]:
         """See Runtime."""
-        chosen = [one.name for one in self._chosen(stack, names)]
+        services = [one for one in names if one != CLI]
+        chosen = [one.name for one in self._chosen(stack, services)] if services or not names else []
 
         def current() -> dict[str, str]:
             return {name: one.id for name, one in self._containers(stack).items() if name in chosen}
 
+        own = [self._own_log] if CLI in names else []
         if follow:
-            return compose_logs.follow(self.client, current, tail=tail, since=since)
-        return compose_logs.read(self.client, current(), tail=tail, since=since)
+            return compose_logs.follow(self.client, current, asked, (lambda: log_files.follow(own, asked)) if own else None)
+        return compose_logs.read(self.client, current(), asked, log_files.read(own, asked))
+
+    def mentions(self, stack: Stack, text: str) -> Iterator[Entry]:
+        """See Runtime."""
+        yield from log_files.mentions(self._own_log, text)
+        for name, one in self._containers(stack).items():
+            yield from compose_logs.mentions(self.client, name, one.id, text)
 
     # ------------------------------------------------------------------ helpers
+
+    @property
+    def _own_log(self) -> Source:
+        return Source(CLI, self.place.project.logs / journal.FILE)
 
     @property
     def _variables(self) -> dict[str, str]:

@@ -10,14 +10,17 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jeex_cli import probe, proc
+from jeex_cli import journal, probe, proc
 from jeex_cli.errors import NotReady, TimedOut, Unhealthy
 from jeex_cli.events import Report, Step
+from jeex_cli.log_entry import Entry
 from jeex_cli.proc import Exit, Process
 from jeex_cli.project import private_folder, set_aside
 from jeex_cli.runtimes import graph, log_files
-from jeex_cli.runtimes.base import Line, ServiceState, Volume
+from jeex_cli.runtimes.base import CLI, Asked, ServiceState, Volume
 from jeex_cli.runtimes.graph import Cancelled
+from jeex_cli.runtimes.log_files import Source
+from jeex_cli.runtimes.programs import openbao
 from jeex_cli.runtimes.programs.base import Launch, Place, Program
 from jeex_cli.runtimes.programs.known import PROGRAMS
 from jeex_cli.runtimes.records import Record, Started, all_records, tidy
@@ -105,10 +108,15 @@ class EmbeddedRuntime:
         """See Runtime."""
         return [self._state(service) for service in self._served(stack, ())]
 
-    def lines(self, stack: Stack, names: Collection[str], *, tail: int, since: float | None, follow: bool) -> Iterator[Line]:
+    def entries(self, stack: Stack, names: Collection[str], asked: Asked, *, follow: bool) -> Iterator[Entry]:
         """See Runtime."""
-        files = {one.name: Record(self.place.project, one.name).log_file for one in self._served(stack, names)}
-        return (log_files.follow if follow else log_files.read)(files, tail=tail, since=since)
+        sources = self._sources(stack, names)
+        return log_files.follow(sources, asked) if follow else log_files.read(sources, asked)
+
+    def mentions(self, stack: Stack, text: str) -> Iterator[Entry]:
+        """See Runtime."""
+        for source in self._sources(stack, (CLI, *(one.name for one in self._served(stack, ())))):
+            yield from log_files.mentions(source, text)
 
     def taken_ports(self, stack: Stack, names: Collection[str]) -> dict[str, int]:
         """See Runtime."""
@@ -250,6 +258,14 @@ class EmbeddedRuntime:
         return [
             service for service in stack.services if service.program is not None and (not names or service.name in chosen)
         ]
+
+    def _sources(self, stack: Stack, names: Collection[str]) -> list[Source]:
+        """Their logs, all services' where none is named; of Vault its audit log too."""
+        logs = self.place.project.logs
+        services = self._served(stack, [one for one in names if one != CLI]) if set(names) != {CLI} else []
+        found = [Source(one.name, Record(self.place.project, one.name).log_file) for one in services]
+        found += [Source(one.name, logs / openbao.AUDIT) for one in services if one.program == "openbao"]
+        return found + ([Source(CLI, logs / journal.FILE)] if CLI in names else [])
 
     def _program(self, service: Service) -> Program:
         program = self.programs.get(service.program or "")

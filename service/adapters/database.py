@@ -120,10 +120,11 @@ class Database:
 
         `pages` is for lists: they are planned for the tenant at hand every time.
         """
-        held = await self._begun(self._pool.raw, self._begin(tenant_id) + (_CUSTOM_PLANS if pages else ""))
+        comment, begin = self._begin(tenant_id)
+        held = await self._begun(self._pool.raw, begin + (_CUSTOM_PLANS if pages else ""))
         try:
             yield held.driver
-            await _commit(held.driver)
+            await _commit(held.driver, comment)
         except BaseException as error:
             await _give_up(held, error)
             raise
@@ -133,14 +134,15 @@ class Database:
     @asynccontextmanager
     async def transaction(self, tenant_id: uuid.UUID | None = None) -> AsyncIterator[AsyncSession]:
         """A session in a transaction, bound to `tenant_id`. Raises DatabaseUnavailable."""
-        held = await self._begun(self._pool.connected, self._begin(tenant_id))
+        comment, begin = self._begin(tenant_id)
+        held = await self._begun(self._pool.connected, begin)
         try:
             async with self._sessions(bind=held.connection) as session:
                 if tenant_id is not None:
                     session.info["tenant_id"] = tenant_id
                 yield session
                 await session.flush()
-                await _commit(held.driver)
+                await _commit(held.driver, comment)
         except BaseException as error:
             await _give_up(held, error)
             raise
@@ -156,9 +158,10 @@ class Database:
             revision = await driver.fetchval("SELECT version_num FROM public.alembic_version") if migrated else None
         return Schema(str(version).split(" ", 1)[0], revision)
 
-    def _begin(self, tenant_id: uuid.UUID | None) -> str:
+    def _begin(self, tenant_id: uuid.UUID | None) -> tuple[str, str]:
+        """The comment that says what a transaction is for, and the message that begins it."""
         comment, name = correlation.begin(self._name)
-        return f"{comment}BEGIN{self._limits}{name}{_bind(tenant_id) if tenant_id else ''}"
+        return comment, f"{comment}BEGIN{self._limits}{name}{_bind(tenant_id) if tenant_id else ''}"
 
     async def _begun(self, take: Callable[[], Awaitable[HeldT]], begin: str) -> HeldT:
         """A connection from the pool in a transaction. One that turns out to be dead is replaced, once; so is a login."""
@@ -213,9 +216,9 @@ def _bind(tenant_id: uuid.UUID) -> str:
     return f"; SET LOCAL app.tenant_id = '{tenant_id}'"
 
 
-async def _commit(driver: asyncpg.Connection) -> None:
+async def _commit(driver: asyncpg.Connection, comment: str) -> None:
     # After a statement that failed, COMMIT succeeds and rolls back. Whoever caught that error must not take it for done.
-    if await driver.execute("COMMIT") != "COMMIT":
+    if await driver.execute(f"{comment}COMMIT") != "COMMIT":
         raise asyncpg.InFailedSQLTransactionError("a statement of this transaction failed, and it was not ended for it")
 
 

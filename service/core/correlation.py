@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 import structlog
 
@@ -19,6 +20,11 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # The headers that Vault is asked with, which its audit log shows as they are (services/vault_setup.py).
 REQUEST_ID, TRACEPARENT, JOB_ID = "X-Request-Id", "Traceparent", "X-Job-Id"
 HEADERS = (REQUEST_ID, TRACEPARENT, JOB_ID)
+
+
+def bound(**ids: str) -> AbstractContextManager[object]:
+    """A piece of work with those ids (trace_id, request_id, job_id): what is sent and logged within has them."""
+    return structlog.contextvars.bound_contextvars(**{name: one for name, one in ids.items() if one})
 
 
 def headers() -> dict[str, str]:
