@@ -16,7 +16,7 @@ from jeex_cli.events import Report, Step
 from jeex_cli.log_entry import Entry
 from jeex_cli.proc import Exit, Process
 from jeex_cli.project import private_folder, set_aside
-from jeex_cli.runtimes import graph, log_files
+from jeex_cli.runtimes import graph, log_files, log_keeper
 from jeex_cli.runtimes.base import CLI, Asked, ServiceState, Volume
 from jeex_cli.runtimes.graph import Cancelled
 from jeex_cli.runtimes.log_files import Source
@@ -46,6 +46,7 @@ class EmbeddedRuntime:
         folder = private_folder(self.place.project.folder)
         if error := disk_full(shutil.disk_usage(folder).free, NEEDED_SPACE, folder):
             raise error
+        log_keeper.limit(self.place.settings)
         for name in names:
             if stack.service(name).program is None:
                 raise NotReady(
@@ -67,13 +68,18 @@ class EmbeddedRuntime:
         """See Runtime."""
         for folder in (self.place.project.run, self.place.project.logs, self.place.project.data):
             private_folder(folder)
+        log_keeper.ensure(self.place.project, self.place.settings)
         services = {service.name: service for service in self._served(stack, names)}
         deadline = time.monotonic() + timeout
 
         def work(name: str, cancelled: threading.Event) -> None:
             self._bring_up(services[name], report, _Patience(deadline, cancelled))
 
-        graph.run({name: tuple(service.needs) for name, service in services.items()}, work)
+        try:
+            graph.run({name: tuple(service.needs) for name, service in services.items()}, work)
+        finally:
+            if not all_records(self.place.project):
+                log_keeper.end(self.place.project)
 
     def stop(self, stack: Stack, names: Collection[str], report: Report) -> None:
         """See Runtime. Dependents end before what they depend on."""
@@ -90,6 +96,7 @@ class EmbeddedRuntime:
 
         graph.run(dependents, work)
         if not all_records(self.place.project):
+            log_keeper.end(self.place.project)
             tidy(self.place.project)
 
     def volumes(self, stack: Stack) -> list[Volume]:
