@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from jeex_cli.redaction import redact
+from jeex_cli.redaction import redactor
 
+Hide = Callable[[str], str]  # what takes secrets out of a text
 LEVELS = ("debug", "info", "warning", "error", "critical")
 _MOST_LINES = 500  # of one entry: what goes on for longer is cut there, not kept in memory
 
@@ -44,9 +45,6 @@ _SEVERITIES = {
     **{"trace": "debug", "warn": "warning", "err": "error", "exception": "error"},
     **{".": "debug", "-": "info", "*": "info", "#": "warning"},
 }
-# What a terminal acts upon, or shows otherwise than it is: controls, Unicode's line ends and marks of direction, halves of
-# characters.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,32 +97,36 @@ def blocks(lines: Iterable[str]) -> Iterator[list[str]]:
 
 def parse(service: str, block: Sequence[str], *, at: float = 0.0) -> Entry:
     """The entry that those lines are. `at` is its time where it says none."""
-    first, text = block[0], redact("\n".join(block))
+    first, text = block[0], "\n".join(block)
+    hide = redactor(text)
+    text = hide(text)
     if first.startswith("{"):
         try:
             found = json.loads(first)
         except (ValueError, RecursionError):
             found = None
         if isinstance(found, dict):
-            return _json(service, found, text, tuple(redact(one) for one in block[1:]), at)
+            return _json(service, found, text, [hide(one) for one in block[1:]], at, hide=hide)
     for form, read in ((_POSTGRES, _postgres), (_OPENBAO, _openbao), (_VALKEY, _valkey)):
         if match := form.match(first):
-            return read(service, match, [redact(one) for one in block[1:]], text)
+            return read(service, match, [hide(one) for one in block[1:]], text, hide)
     failed = _FAILED.match(first) is not None
     timed = _TIMED.match(first)
-    shown = redact(first)
-    more = tuple(redact(one) for one in block[1:])
-    return Entry(_moment(timed) if timed else at, service, "error" if failed else "info", shown, text, more=more)
+    message, *more = text.split("\n")
+    return Entry(_moment(timed) if timed else at, service, "error" if failed else "info", message, text, more=tuple(more))
 
 
 def safe(text: str) -> str:
-    """`text` as one line that a terminal only shows."""
-    return _UNSAFE.sub(_escaped, text.replace("\t", "  "))
+    """`text` as one line that a terminal only shows: without controls, Unicode's line ends and what nobody sees."""
+    text = text.replace("\t", "  ")
+    return text if text.isprintable() else "".join(one if one.isprintable() else _escaped(one) for one in text)
 
 
-def _escaped(found: re.Match[str]) -> str:
-    number = ord(found[0])
-    return {10: "\\n", 13: "\\r"}.get(number) or (f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}")
+def _escaped(one: str) -> str:
+    number = ord(one)
+    if one in "\n\r":
+        return "\\n" if one == "\n" else "\\r"
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def level_of(text: str) -> str:
@@ -136,15 +138,15 @@ def level_of(text: str) -> str:
 # ------------------------------------------------------------------ one form each
 
 
-def _json(service: str, found: dict[str, Any], text: str, more: tuple[str, ...], at: float) -> Entry:
+def _json(service: str, found: dict[str, Any], text: str, more: list[str], at: float, *, hide: Hide) -> Entry:
     if isinstance(found.get("request"), dict) and found.get("type") in ("request", "response"):
-        return _audit(service, found, text, at)
+        return _audit(service, found, text, at, hide)
     stamp = _iso(found.pop("timestamp", None) or found.pop("time", None))
     level = level_of(str(found.pop("level", "info")))
-    message = redact(str(found.pop("event", None) or found.pop("message", "")))
+    message = hide(str(found.pop("event", None) or found.pop("message", "")))
     exception = found.pop("exception", None)
     if isinstance(exception, str):
-        more = (*redact(exception).split("\n"), *more)
+        more = [*hide(exception).split("\n"), *more]
     ids = {name: _id(found.pop(name, None)) for name in ("trace_id", "request_id", "job_id")}
     tenant = str(found.pop("tenant", "") or "")
     took = found.get("ms")
@@ -157,12 +159,12 @@ def _json(service: str, found: dict[str, Any], text: str, more: tuple[str, ...],
         **ids,
         tenant=tenant,
         seconds=took / 1000 if isinstance(took, int | float) else None,
-        more=more,
-        fields={name: _clean(one) for name, one in found.items() if name != "span_id"},
+        more=tuple(more),
+        fields={name: _clean(one, hide) for name, one in found.items() if name != "span_id"},
     )
 
 
-def _audit(service: str, found: dict[str, Any], text: str, at: float) -> Entry:
+def _audit(service: str, found: dict[str, Any], text: str, at: float, hide: Hide) -> Entry:
     """An entry of Vault's audit log: what was asked, by whom, on behalf of what."""
     asked: dict[str, Any] = found["request"]
     given = asked.get("headers")
@@ -178,7 +180,7 @@ def _audit(service: str, found: dict[str, Any], text: str, at: float) -> Entry:
     if isinstance(who, dict) and isinstance(who.get("metadata"), dict):
         fields["role"] = str(who["metadata"].get("role_name", ""))
     if found.get("error"):
-        fields["error"] = redact(str(found["error"]))
+        fields["error"] = hide(str(found["error"]))
     return Entry(
         _iso(found.get("time")) or at,
         service,
@@ -192,7 +194,7 @@ def _audit(service: str, found: dict[str, Any], text: str, at: float) -> Entry:
     )
 
 
-def _postgres(service: str, found: re.Match[str], more: list[str], text: str) -> Entry:
+def _postgres(service: str, found: re.Match[str], more: list[str], text: str, hide: Hide) -> Entry:
     application = found["application"] or ""
     trace = _TRACE.search(application)
     comment = _COMMENT.search(found["text"]) if "/*" in found["text"] else None
@@ -208,7 +210,7 @@ def _postgres(service: str, found: re.Match[str], more: list[str], text: str) ->
         _moment(found),
         service,
         level_of(found["severity"]),
-        redact(found["text"]),
+        hide(found["text"]),
         text,
         trace_id=trace[1] if trace else named.get("trace", ""),
         request_id=named.get("request", ""),
@@ -224,13 +226,13 @@ def _without_prefix(line: str) -> str:
     return f"{found['severity']}:  {found['text']}" if found else line
 
 
-def _openbao(service: str, found: re.Match[str], more: list[str], text: str) -> Entry:
-    return Entry(_moment(found), service, level_of(found["severity"]), redact(found["text"]), text, more=tuple(more))
+def _openbao(service: str, found: re.Match[str], more: list[str], text: str, hide: Hide) -> Entry:
+    return Entry(_moment(found), service, level_of(found["severity"]), hide(found["text"]), text, more=tuple(more))
 
 
-def _valkey(service: str, found: re.Match[str], more: list[str], text: str) -> Entry:
+def _valkey(service: str, found: re.Match[str], more: list[str], text: str, hide: Hide) -> Entry:
     at = datetime.strptime(found["stamp"], "%d %b %Y %H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
-    return Entry(at, service, level_of(found["severity"]), redact(found["text"]), text, more=tuple(more))
+    return Entry(at, service, level_of(found["severity"]), hide(found["text"]), text, more=tuple(more))
 
 
 def _moment(found: re.Match[str]) -> float:
@@ -245,12 +247,12 @@ def _iso(stamp: object) -> float | None:
         return None
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: Any, hide: Hide) -> Any:
     if isinstance(value, dict):
-        return {name: _clean(one) for name, one in value.items()}
+        return {name: _clean(one, hide) for name, one in value.items()}
     if isinstance(value, list):
-        return [_clean(one) for one in value]
-    return redact(value) if isinstance(value, str) else value
+        return [_clean(one, hide) for one in value]
+    return hide(value) if isinstance(value, str) else value
 
 
 def _id(value: object) -> str:
