@@ -94,7 +94,7 @@ def _unique(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _timeline(whole: str, kind: str, entries: list[Entry]) -> Timeline:
-    entries = _answered(entries)
+    entries = [one for one in _answered(entries) if one.at] or entries
     starts = [one.at - (one.seconds or 0.0) for one in entries]
     began, ended = min(starts), max(one.at for one in entries)
     spans = [Span(max(0.0, start - began), one.seconds, one) for start, one in zip(starts, entries, strict=True)]

@@ -98,7 +98,7 @@ def _last(source: Source, asked: Asked, count: int) -> list[Entry]:
                 found.append(entry)
                 untimed = 0 if entry.at else untimed + 1
     found.reverse()
-    return [one for one in found if asked.since is None or one.at >= asked.since]
+    return [one for one in found if asked.wants(one)]  # those whose time was not known yet, too
 
 
 def _blocks_backwards(lines: Iterable[str]) -> Iterator[list[str]]:
