@@ -78,7 +78,7 @@ def _all(source: Source, asked: Asked) -> Iterator[Entry]:
         for block in blocks(log.lines()):
             entry = parse(source.service, block, at=at)
             at = entry.at
-            if asked.wants(entry):
+            if asked.wants(entry) and (at or not log.begun_anew):
                 yield entry
 
 
@@ -97,6 +97,9 @@ def _last(source: Source, asked: Asked, count: int) -> list[Entry]:
             if asked.wants(entry):
                 found.append(entry)
                 untimed = 0 if entry.at else untimed + 1
+        else:
+            if untimed and log.begun_anew:
+                found.pop()
     found.reverse()
     return [one for one in found if asked.wants(one)]  # those whose time was not known yet, too
 

@@ -27,6 +27,7 @@ class WholeLog:
         self._files = [_opened(before(path)), _opened(path)]
         self._sizes = [os.fstat(one).st_size for one in self._files]
         self.size = sum(self._sizes)
+        self.begun_anew = self._sizes[0] > 0  # its first line may be the end of one
 
     def __enter__(self) -> Self:
         return self
