@@ -11,12 +11,10 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from jeex_cli.errors import JeexError
-from jeex_cli.redaction import redact
 
 FILE = "cli.log"
 _LIMIT = 1024 * 1024  # bytes; one such is kept beside it
@@ -24,20 +22,20 @@ _LIMIT = 1024 * 1024  # bytes; one such is kept beside it
 _SHOWN = ("services", "runtime", "profiles", "since", "until", "level", "only", "target", "revision")
 
 
-@dataclass(slots=True)
 class Journal:
-    """What is known of the command that runs. `folder` is where its line goes, None before there is a project."""
+    """What is known of the command that runs; its line has a trace id of its own, which is that of what it asks."""
 
-    trace_id: str = field(default_factory=lambda: os.urandom(16).hex())
-    began: float = field(default_factory=time.perf_counter)
-    folder: Path | None = None
-    command: str = "jeex"
-    flags: dict[str, object] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.trace_id = os.urandom(16).hex()
+        self._began = time.perf_counter()
+        self._folder: Path | None = None  # where its line goes, once there is a project
+        self._command = "jeex"
+        self._flags: dict[str, object] = {}
 
     def runs(self, command: str, given: Mapping[str, object], logs: Path) -> None:
         """That command was understood; its line goes into the folder `logs`."""
-        self.command, self.folder = command, logs
-        self.flags = {
+        self._command, self._folder = command, logs
+        self._flags = {
             name: value
             if isinstance(value, bool | int | float) or (name in _SHOWN and isinstance(value, str | list | tuple))
             else "***"
@@ -46,23 +44,25 @@ class Journal:
 
     def ended(self, exit_code: int, error: JeexError | None = None) -> None:
         """The command is over: write its line, if its project has anything of jeex'."""
-        if self.folder is None or not self.folder.parent.is_dir():
+        if self._folder is None or not self._folder.parent.is_dir():
             return
         line: dict[str, object] = {
             "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "level": "error" if exit_code not in (0, 130) else "info",
             "process": "cli",
-            "event": self.command,
-            "flags": self.flags,
+            "event": self._command,
+            "flags": self._flags,
             "exit": exit_code,
-            "ms": round((time.perf_counter() - self.began) * 1000, 2),
+            "ms": round((time.perf_counter() - self._began) * 1000, 2),
             "trace_id": self.trace_id,
             "pid": os.getpid(),
         }
         if error is not None:
+            from jeex_cli.redaction import redact
+
             line |= {"code": error.code, "reason": redact(error.message)}
         try:
-            _append(self.folder, json.dumps(line).replace("\x7f", "\\u007f") + "\n")
+            _append(self._folder, json.dumps(line).replace("\x7f", "\\u007f") + "\n")
         except OSError:
             return  # as promised above
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from jeex_cli.errors import UsageError
 from jeex_cli.log_entry import LEVELS, Entry
 from jeex_cli.ops import timespan
-from jeex_cli.runtimes.base import CLI, Asked, everything
+from jeex_cli.runtimes.asked import Asked, everything
+from jeex_cli.runtimes.base import CLI
 from jeex_cli.session import Session
 
 _TAIL = 100  # entries of each service, where nothing says how many

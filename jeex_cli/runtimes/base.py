@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from jeex_cli.events import Report
-from jeex_cli.log_entry import Entry
 from jeex_cli.stack import Stack
+
+if TYPE_CHECKING:  # what reads logs is slow to import, and most commands read none
+    from jeex_cli.log_entry import Entry
+    from jeex_cli.runtimes.asked import Asked
 
 CLI = "cli"  # what jeex itself is called where services have names
 Status = Literal["running", "starting", "unhealthy", "crashed", "stopped", "completed", "failed"]
@@ -36,28 +39,6 @@ class ServiceState:
     def ok(self) -> bool:
         """Whether it is as a healthy stack has it."""
         return self.status in ("running", "completed")
-
-
-def everything(_entry: Entry) -> bool:
-    """A filter that leaves nothing out."""
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What of the logs is asked for: the last `tail` entries of each service (None: all) between `since` and `until`
-    (seconds since the epoch) that pass `wanted`."""
-
-    tail: int | None = 100
-    since: float | None = None
-    until: float | None = None
-    wanted: Callable[[Entry], bool] = everything
-
-    def wants(self, entry: Entry) -> bool:
-        """Whether the entry is one of those."""
-        if self.since is not None and entry.at < self.since and entry.at:
-            return False
-        return (self.until is None or entry.at <= self.until) and self.wanted(entry)
 
 
 @dataclass(frozen=True, slots=True)

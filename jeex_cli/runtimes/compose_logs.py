@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from jeex_cli.log_entry import Entry, blocks, parse
-from jeex_cli.runtimes.base import Asked, everything
+from jeex_cli.runtimes.asked import Asked, everything
 from jeex_cli.runtimes.log_files import in_order
 
 if TYPE_CHECKING:

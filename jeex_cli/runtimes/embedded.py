@@ -9,22 +9,26 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jeex_cli import journal, probe, proc
 from jeex_cli.errors import NotReady, TimedOut, Unhealthy
 from jeex_cli.events import Report, Step
-from jeex_cli.log_entry import Entry
 from jeex_cli.proc import Exit, Process
 from jeex_cli.project import private_folder, set_aside
-from jeex_cli.runtimes import graph, log_files, log_keeper
-from jeex_cli.runtimes.base import CLI, Asked, ServiceState, Volume
+from jeex_cli.runtimes import graph, log_keeper
+from jeex_cli.runtimes.base import CLI, ServiceState, Volume
 from jeex_cli.runtimes.graph import Cancelled
-from jeex_cli.runtimes.log_files import Source
 from jeex_cli.runtimes.programs import openbao
 from jeex_cli.runtimes.programs.base import Launch, Place, Program
 from jeex_cli.runtimes.programs.known import PROGRAMS
 from jeex_cli.runtimes.records import Record, Started, all_records, tidy
 from jeex_cli.stack import Service, Stack
+
+if TYPE_CHECKING:  # slow to import, and most commands read no logs
+    from jeex_cli.log_entry import Entry
+    from jeex_cli.runtimes.asked import Asked
+    from jeex_cli.runtimes.log_files import Source
 
 _GRACE = 10.0  # seconds a server gets to end before it is killed
 _STARTING = 30.0  # seconds during which a server that does not answer yet counts as starting
@@ -117,11 +121,15 @@ class EmbeddedRuntime:
 
     def entries(self, stack: Stack, names: Collection[str], asked: Asked, *, follow: bool) -> Iterator[Entry]:
         """See Runtime."""
+        from jeex_cli.runtimes import log_files
+
         sources = self._sources(stack, names)
         return log_files.follow(sources, asked) if follow else log_files.read(sources, asked)
 
     def mentions(self, stack: Stack, text: str) -> Iterator[Entry]:
         """See Runtime."""
+        from jeex_cli.runtimes import log_files
+
         for source in self._sources(stack, (CLI, *(one.name for one in self._served(stack, ())))):
             yield from log_files.mentions(source, text)
 
@@ -268,6 +276,8 @@ class EmbeddedRuntime:
 
     def _sources(self, stack: Stack, names: Collection[str]) -> list[Source]:
         """Their logs, all services' where none is named; of Vault its audit log too."""
+        from jeex_cli.runtimes.log_files import Source
+
         logs = self.place.project.logs
         services = self._served(stack, [one for one in names if one != CLI]) if set(names) != {CLI} else []
         found = [Source(one.name, Record(self.place.project, one.name).log_file) for one in services]

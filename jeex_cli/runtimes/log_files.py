@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jeex_cli.log_entry import Entry, blocks, parse, starts
-from jeex_cli.runtimes.base import Asked
+from jeex_cli.runtimes.asked import Asked
 from jeex_cli.runtimes.whole_log import WholeLog, before, text
 
 _POLL = 0.1  # seconds between looks at files that are followed

@@ -14,7 +14,7 @@ from jeex_cli.errors import NotReady, UsageError
 from jeex_cli.log_entry import Entry
 from jeex_cli.ops import logs
 from jeex_cli.runtimes import log_files
-from jeex_cli.runtimes.base import Asked
+from jeex_cli.runtimes.asked import Asked
 from jeex_cli.runtimes.log_files import Source
 
 POSTGRES = "2026-11-24 06:11:42.700 UTC [12] LOG:  ready"
