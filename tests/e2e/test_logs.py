@@ -73,6 +73,9 @@ def test_one_request_through_every_service(cli: Cli) -> None:
     own = cli.json("trace", made["trace_id"])
     assert {one["service"] for one in own["entries"]} == {"cli", "postgres"}
     assert any("INSERT INTO tenant" in one["message"] for one in own["entries"])
+    cli.run("secrets", "list")
+    listed = cli.json("trace", entries(cli, "cli", "--search", "secrets list")[-1]["trace_id"])
+    assert {one["service"] for one in listed["entries"]} == {"cli", "vault"}
 
     # What users send is told, and cannot pass for what it is not.
     assert ask(cli, "POST", "/api/v1/projects", key, {"name": FORGED, "slug": FORGED}) == 422
