@@ -37,6 +37,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command("health", "health", "connect to every service for real", "jeex health"),
             Command("doctor", "doctor", "find what is wrong, explain it, repair it", "jeex doctor --fix"),
             Command("logs", "logs", "merged logs of all or some services", "jeex logs -f api"),
+            Command("trace", "trace", "one request through every service", "jeex trace 4bf92f35"),
         ),
     ),
     (

@@ -63,7 +63,8 @@ class Output:
 
     def line(self, data: Mapping[str, Any], text: str) -> None:
         """One line of a stream."""
-        self._out(json.dumps(_plain(data), default=str) if self.json else text)
+        # DEL is a character like any other to JSON, but not to a terminal.
+        self._out(json.dumps(_plain(data), default=str).replace("\x7f", "\\u007f") if self.json else text)
 
     def error(self, error: JeexError) -> None:
         """Why the command failed."""

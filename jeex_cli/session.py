@@ -30,6 +30,7 @@ class Session:
     output: Output
     environ: Mapping[str, str]
     flags: Mapping[str, str]
+    trace_id: str = ""  # of this command, for the logs of what it asks
     forced: str | None = None  # a runtime's name, where the one that was chosen turned out not to work
 
     @cached_property

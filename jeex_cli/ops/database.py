@@ -95,12 +95,14 @@ def in_transaction(
 ) -> T:
     """What `work` answers, in a transaction of the role that administers tenants; committed when it ends well."""
     from service.adapters.database import Database
+    from service.core import correlation
     from service.core.settings import Secret
 
     async def run() -> T:
         secret = Secret(url(session, "admin"))
-        async with Database(secret, pool_size=1, name="jeex-cli") as pool, pool.transaction() as transaction:
-            return await work(transaction)
+        with correlation.bound(trace_id=session.trace_id):
+            async with Database(secret, pool_size=1, name="jeex-cli") as pool, pool.transaction() as transaction:
+                return await work(transaction)
 
     with translated(hints):
         return asyncio.run(run())

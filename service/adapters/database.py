@@ -1,8 +1,8 @@
 """PostgreSQL: the one place where transactions begin and end.
 
 `Database.transaction(tenant_id)` (SQLAlchemy) and `Database.direct(tenant_id)` (the driver, for what is asked most) are how
-everything else reaches the database. Both send BEGIN and the tenant as one message, commit when the block ends well and roll
-back otherwise; nothing else commits. Without a tenant, tables under row security raise.
+everything else reaches the database. Both send BEGIN, the tenant and the ids of the request as one message, commit when the
+block ends well and roll back otherwise; nothing else commits. Without a tenant, tables under row security raise.
 
 SQLAlchemy is in AUTOCOMMIT because of that: it neither begins nor ends anything behind our back.
 
@@ -29,6 +29,7 @@ from service.adapters import tenancy
 from service.adapters.failures import LOST, is_of_server, is_refused, unavailable
 from service.adapters.logins import Login, Logins
 from service.adapters.pool import Connected, HeldT, Pool, Raw
+from service.core import correlation
 from service.core.settings import Secret
 
 _ROLLBACK = 2.0  # seconds for a transaction to end
@@ -71,9 +72,10 @@ class Database:
             "lock_timeout": f"{min(_LOCK_TIMEOUT, statement_timeout) * 1000:.0f}",
         }
         pooled: dict[str, Any] = {}
-        self._begin = "BEGIN"
+        self._name = name
+        self._limits = ""
         if pooler == "transaction":
-            self._begin += "".join(f"; SET LOCAL {option} = {value}" for option, value in limits.items())
+            self._limits = "".join(f"; SET LOCAL {option} = {value}" for option, value in limits.items())
             pooled = {
                 "statement_cache_size": 0,
                 "prepared_statement_cache_size": 0,
@@ -118,11 +120,11 @@ class Database:
 
         `pages` is for lists: they are planned for the tenant at hand every time.
         """
-        begin = self._begin + (_bind(tenant_id) if tenant_id else "") + (_CUSTOM_PLANS if pages else "")
-        held = await self._begun(self._pool.raw, begin)
+        comment, begin = self._begin(tenant_id)
+        held = await self._begun(self._pool.raw, begin + (_CUSTOM_PLANS if pages else ""))
         try:
             yield held.driver
-            await _commit(held.driver)
+            await _commit(held.driver, comment)
         except BaseException as error:
             await _give_up(held, error)
             raise
@@ -132,14 +134,15 @@ class Database:
     @asynccontextmanager
     async def transaction(self, tenant_id: uuid.UUID | None = None) -> AsyncIterator[AsyncSession]:
         """A session in a transaction, bound to `tenant_id`. Raises DatabaseUnavailable."""
-        held = await self._begun(self._pool.connected, self._begin + (_bind(tenant_id) if tenant_id else ""))
+        comment, begin = self._begin(tenant_id)
+        held = await self._begun(self._pool.connected, begin)
         try:
             async with self._sessions(bind=held.connection) as session:
                 if tenant_id is not None:
                     session.info["tenant_id"] = tenant_id
                 yield session
                 await session.flush()
-                await _commit(held.driver)
+                await _commit(held.driver, comment)
         except BaseException as error:
             await _give_up(held, error)
             raise
@@ -154,6 +157,11 @@ class Database:
             )
             revision = await driver.fetchval("SELECT version_num FROM public.alembic_version") if migrated else None
         return Schema(str(version).split(" ", 1)[0], revision)
+
+    def _begin(self, tenant_id: uuid.UUID | None) -> tuple[str, str]:
+        """The comment that says what a transaction is for, and the message that begins it."""
+        comment, name = correlation.begin(self._name)
+        return comment, f"{comment}BEGIN{self._limits}{name}{_bind(tenant_id) if tenant_id else ''}"
 
     async def _begun(self, take: Callable[[], Awaitable[HeldT]], begin: str) -> HeldT:
         """A connection from the pool in a transaction. One that turns out to be dead is replaced, once; so is a login."""
@@ -208,9 +216,9 @@ def _bind(tenant_id: uuid.UUID) -> str:
     return f"; SET LOCAL app.tenant_id = '{tenant_id}'"
 
 
-async def _commit(driver: asyncpg.Connection) -> None:
+async def _commit(driver: asyncpg.Connection, comment: str) -> None:
     # After a statement that failed, COMMIT succeeds and rolls back. Whoever caught that error must not take it for done.
-    if await driver.execute("COMMIT") != "COMMIT":
+    if await driver.execute(f"{comment}COMMIT") != "COMMIT":
         raise asyncpg.InFailedSQLTransactionError("a statement of this transaction failed, and it was not ended for it")
 
 

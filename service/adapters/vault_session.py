@@ -7,6 +7,7 @@ wait for those that do.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import fcntl
 import os
 import threading
@@ -159,7 +160,9 @@ class VaultSession:
                 code=VaultUnavailable.NOT_CONFIGURED,
                 hint="set VAULT_ADDR, VAULT_ROLE_ID and VAULT_HANDOVER; API keys need no Vault",
             )
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._signed, work)
+        # With the ids of the request or the job that asks: a thread of the pool knows of none.
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, self._signed, work)
 
     async def keep(self) -> None:
         """Renew our token when half of its time is over. Raises VaultUnavailable. Call it now and then."""

@@ -69,7 +69,7 @@ class Edge:
         started = time.perf_counter()
         info = scope[_STATE] = _identify(scope["headers"])
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=info.request_id, trace_id=info.trace_id)
+        structlog.contextvars.bind_contextvars(request_id=info.request_id, trace_id=info.trace_id, span_id=info.span_id)
         ours = [
             *self._headers,
             (b"x-request-id", info.request_id.encode()),
