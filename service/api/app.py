@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,17 +32,18 @@ def create_app(
     settings: Settings,
     *,
     close: Callable[[], Awaitable[None]],
-    background: Callable[[], Coroutine[None, None, None]] | None = None,
+    background: Sequence[Callable[[], Coroutine[None, None, None]]] = (),
 ) -> ASGIApp:
-    """The whole HTTP surface. `background` runs for as long as the server does; `close` is called when that ends."""
+    """The whole HTTP surface. All of `background` runs for as long as the server does; `close` is called when that ends."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(background()) if background is not None else None
+        tasks = [asyncio.create_task(one()) for one in background]
         yield
-        if task is not None:
+        for task in tasks:
             task.cancel()
-            await asyncio.wait([task])
+        if tasks:
+            await asyncio.wait(tasks)
         await close()
 
     app = FastAPI(

@@ -1,7 +1,8 @@
 """What endpoints ask for: the application's parts, who calls, and a transaction of that caller's tenant.
 
 `Reading`, `Listing`, `Writing` and `Managing` are a transaction bound to the tenant that the credential proves, for callers
-who have the role. Nothing else in a request, no header, path, query or body, says which tenant it is about.
+who have the role; `HotReading` and `HotListing` are one only where the cache does not know. Nothing else in a request, no
+header, path, query or body, says which tenant it is about.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from service.services import authentication
 from service.services.authentication import Claim, Principal, Recent
 from service.services.oauth import OAuthProviders
 from service.services.passwords import Passwords
+from service.services.reading import Direct, Reads
+from service.services.reading import Reading as HotReads
 from service.services.system import Report
 from service.services.tokens import Tokens
 
@@ -58,6 +61,7 @@ class Parts:
     report: Report
     draining: Draining
     head: str  # revision of the schema that this code needs
+    reading: HotReads | None  # what is read most; None where there is no cache
     version: str  # of the platform
     instance: str  # id of the stack that this process is of, "" where it has none
 
@@ -95,14 +99,15 @@ class _Bearer(SecurityBase):
 class Bound(_Bearer):
     """A transaction bound to the caller's tenant, for callers with `role`. `Route` opens it; this hands it on."""
 
-    def __init__(self, role: str, *, pages: bool = False, through_orm: bool = False) -> None:
+    def __init__(self, role: str, *, pages: bool = False, through_orm: bool = False, hot: bool = False) -> None:
         super().__init__(*_CREDENTIAL)
         self.role = role
         self.pages = pages
         self.through_orm = through_orm
+        self.hot = hot
 
-    async def __call__(self, request: Request) -> Work | SessionWork:
-        found: Work | SessionWork = request.scope[_WORK]
+    async def __call__(self, request: Request) -> Work | SessionWork | Reads:
+        found: Work | SessionWork | Reads = request.scope[_WORK]
         return found
 
 
@@ -137,8 +142,23 @@ class Route(APIRoute):
             async with parts.database.direct(who.tenant_id, pages=bound.pages) as driver:
                 caller = await proved(request, parts, who, driver)
                 caller.require(bound.role)
-                request.scope[_WORK] = Work(caller, driver)
+                request.scope[_WORK] = Direct(driver, caller.tenant_id) if bound.hot else Work(caller, driver)
                 return await inner(request)
+
+        async def through_cache(request: Request) -> Response:
+            parts: Parts = request.app.state.parts
+            if parts.reading is None or not parts.reading.usable:
+                return await through_driver(request)
+            who = await presented(request, parts)
+            # No connection is held while Redis is asked: where that hangs, PostgreSQL must not seem to.
+            if isinstance(who, Principal) and parts.recent.knows(who):
+                caller = recognised(request, who)
+            else:
+                async with parts.database.direct(who.tenant_id) as driver:
+                    caller = await proved(request, parts, who, driver)
+            caller.require(bound.role)
+            request.scope[_WORK] = parts.reading.of(caller.tenant_id)
+            return await inner(request)
 
         async def through_session(request: Request) -> Response:
             parts: Parts = request.app.state.parts
@@ -149,7 +169,7 @@ class Route(APIRoute):
                 request.scope[_WORK] = SessionWork(caller, session)
                 return await inner(request)
 
-        return through_session if bound.through_orm else through_driver
+        return through_session if bound.through_orm else through_cache if bound.hot else through_driver
 
 
 class _Caller(_Bearer):
@@ -202,9 +222,14 @@ async def proved(request: Request, parts: Parts, who: Principal | Claim, driver:
     elif not parts.recent.knows(who):
         await authentication.still(driver, who)
         parts.recent.add(who)
-    request_info(request.scope).tenant = who.tenant_slug
-    structlog.contextvars.bind_contextvars(tenant=who.tenant_slug)
-    return who
+    return recognised(request, who)
+
+
+def recognised(request: Request, caller: Principal) -> Principal:
+    """The caller, of whom the logs know from now on."""
+    request_info(request.scope).tenant = caller.tenant_slug
+    structlog.contextvars.bind_contextvars(tenant=caller.tenant_slug)
+    return caller
 
 
 def _credential(request: Request) -> str:
@@ -216,6 +241,8 @@ def _credential(request: Request) -> str:
 
 Reading = Annotated[Work, Depends(Bound("viewer"))]
 Listing = Annotated[Work, Depends(Bound("viewer", pages=True))]
+HotReading = Annotated[Reads, Depends(Bound("viewer", hot=True))]
+HotListing = Annotated[Reads, Depends(Bound("viewer", pages=True, hot=True))]
 Writing = Annotated[Work, Depends(Bound("member"))]
 Managing = Annotated[Work, Depends(Bound("admin"))]
 Session = Annotated[SessionWork, Depends(Bound("viewer", through_orm=True))]

@@ -13,7 +13,10 @@ from urllib.parse import urlsplit
 import structlog
 
 from migrations import revisions
+from service.adapters.cache import Cache
 from service.adapters.database import Database
+from service.adapters.freshness import Changes
+from service.adapters.link import Link
 from service.adapters.secret_cache import SecretCache
 from service.adapters.signing import TransitSigner
 from service.adapters.vault_session import VaultSession
@@ -30,12 +33,12 @@ from service.services.authentication import Recent
 from service.services.oauth import OAuthProviders
 from service.services.passwords import Passwords
 from service.services.peppers import Peppers
+from service.services.reading import Reading
 from service.services.secrets import PEPPER
 from service.services.system import Probe, Report, Seen
 from service.services.tokens import Tokens
 
 if TYPE_CHECKING:
-    from service.adapters.cache import Cache
     from service.adapters.vault import Vault
 
 Client = TypeVar("Client")
@@ -51,11 +54,13 @@ def run(environ: Mapping[str, str]) -> int:
     except VaultUnavailable as error:
         structlog.get_logger().error("api.failed", code=error.code, reason=error.message, hint=error.hint)
         return 1
-    database = pool(found, session, "app", found.database_url, found.database_pool_size)
+    link = Link(found.redis_url) if found.redis_url else None
+    cache = cached(found, link)
+    database = pool(found, session, "app", found.database_url, found.database_pool_size, changes=cache)
     administration = None
     if found.database_admin_url:
-        administration = pool(found, session, "admin", found.database_admin_url, ADMINISTRATION)
-    cache, vault = late_cache(found), late_vault(found)
+        administration = pool(found, session, "admin", found.database_admin_url, ADMINISTRATION, changes=cache)
+    vault = late_vault(found)
     secrets = SecretCache(session)
     parts = Parts(
         database=database,
@@ -67,33 +72,48 @@ def run(environ: Mapping[str, str]) -> int:
         attempts=RateLimiter(ATTEMPTS),
         admin_key=found.admin_key,
         oauth=OAuthProviders(secrets),
-        report=Report(probes(database, cache, vault, found, session)),
+        report=Report(probes(database, link, vault, found, session)),
         draining=Draining(),
         head=revisions.head(),
+        reading=Reading(cache, database) if cache is not None else None,
         version=version("jeex"),
         instance=found.instance_id,
     )
     pools = [one for one in (database, administration) if one is not None]
 
     async def close() -> None:
-        if cache.made is not None:
-            await cache.made.close()
+        if cache is not None:
+            await cache.close()
+        if link is not None:
+            await link.close()
         if vault.made is not None:
             vault.made.close()
         for one in pools:
             await one.close()
         await session.close()
 
-    def background() -> Coroutine[None, None, None]:
-        return upkeep.keep(session, pools, poll=found.vault_poll)
+    background: list[Callable[[], Coroutine[None, None, None]]] = []
+    if session.may_enter:
+        background.append(lambda: upkeep.keep(session, pools, poll=found.vault_poll))
+    if cache is not None:
+        background.append(cache.keep)
 
-    app = create_app(parts, found, close=close, background=background if session.may_enter else None)
+    app = create_app(parts, found, close=close, background=background)
     gc.collect()
     gc.freeze()  # what has been made by now stays: to look through it again and again would be a tenth of all work
     return serve(app, host=found.api_host, port=found.api_port, draining=parts.draining, drain=found.drain_seconds)
 
 
-def pool(found: Settings, session: VaultSession, name: str, url: Secret, size: int) -> Database:
+def cached(found: Settings, link: Link | None) -> Cache | None:
+    """Copies of what is read most, where there is a Redis to keep them in and nobody has said no."""
+    if link is None or found.cache == "off":
+        return None
+    return Cache(link, ttl=found.cache_ttl, absent_ttl=found.cache_absent_ttl, limit=found.cache_value_limit)
+
+
+def pool(
+    found: Settings, session: VaultSession, name: str, url: Secret, size: int, *, changes: Changes | None = None
+) -> Database:
     """A pool of connections, none made before it is asked for. A URL that names nobody has Vault say who, by `name`."""
     return Database(
         url,
@@ -102,6 +122,7 @@ def pool(found: Settings, session: VaultSession, name: str, url: Secret, size: i
         statement_timeout=found.database_statement_timeout,
         pooler=found.database_pooler,
         logins=None if urlsplit(url.reveal()).username else upkeep.vault_logins(session, name),
+        changes=changes,
     )
 
 
@@ -121,17 +142,6 @@ class Late(Generic[Client]):
         return self.made
 
 
-def late_cache(found: Settings) -> Late[Cache]:
-    """Redis, for the status report."""
-
-    def make() -> Cache:
-        from service.adapters.cache import Cache
-
-        return Cache(found.redis_url)
-
-    return Late(make)
-
-
 def late_vault(found: Settings) -> Late[Vault]:
     """Vault, for the status report: without patience, for it is asked again soon."""
 
@@ -144,7 +154,7 @@ def late_vault(found: Settings) -> Late[Vault]:
 
 
 def probes(
-    database: Database, cache: Late[Cache], vault: Late[Vault], found: Settings, session: VaultSession
+    database: Database, link: Link | None, vault: Late[Vault], found: Settings, session: VaultSession
 ) -> tuple[Probe, ...]:
     """What /api/v1/system/status asks, those parts that this installation has."""
     started = time.monotonic()
@@ -163,13 +173,14 @@ def probes(
         return Seen(schema.server_version, f"schema {schema.revision}" if schema.revision else "not migrated")
 
     async def redis() -> Seen:
-        return Seen(await (await cache.get()).version())
+        assert link is not None  # noqa: S101 - asked only where there is one
+        return Seen(await link.version())
 
     async def secrets() -> Seen:
         return Seen(await asyncio.to_thread((await vault.get()).version))
 
     asked = [Probe("api", api, vital=True), Probe("postgresql", postgresql, vital=True)]
-    if found.redis_url:
+    if link is not None:
         asked.append(Probe("redis", redis))
     if found.vault_addr:
         asked.append(Probe("vault", secrets))

@@ -64,6 +64,10 @@ class Settings:
     database_statement_timeout: float = 30.0  # for one statement; PostgreSQL ends it
     database_pooler: str = "none"  # "transaction": connections go through one, so nothing may outlive a transaction
     redis_url: Secret = Secret()
+    cache: str = "on"  # "off": nothing is kept in Redis, every read asks PostgreSQL
+    cache_ttl: float = 60.0  # that a row or a page is kept; a change ends it at once
+    cache_absent_ttl: float = 5.0  # that it is remembered that there is none
+    cache_value_limit: int = 65_536  # bytes of a value; what is larger is not kept
     vault_addr: str = ""
     vault_role_id: str = ""
     vault_secret_id: Secret = Secret()  # one that may be used again and again; or
@@ -115,6 +119,10 @@ def load(
         database_statement_timeout=reader.number("DATABASE_STATEMENT_TIMEOUT", 30, 0.1, 3600),
         database_pooler=reader.one_of("DATABASE_POOLER", POOLERS, "none"),
         redis_url=reader.secret_url("REDIS_URL", "redis", "rediss"),
+        cache=reader.one_of("CACHE", ("on", "off"), "on"),
+        cache_ttl=reader.number("CACHE_TTL", 60, 1, 3600),
+        cache_absent_ttl=reader.number("CACHE_ABSENT_TTL", 5, 0.1, 3600),
+        cache_value_limit=int(reader.number("CACHE_VALUE_LIMIT", 65_536, 0, 8 * 1024 * 1024, whole=True)),
         vault_addr=reader.url("VAULT_ADDR", "http", "https"),
         vault_role_id=values.get("VAULT_ROLE_ID", ""),
         vault_secret_id=Secret(values.get("VAULT_SECRET_ID", "")),
