@@ -31,6 +31,7 @@ _CHANGING, _SETTLED = b"w", b"c"  # a version's first byte
 _CHANGING_SECONDS = 60  # that a COMMIT may take at the very most
 _VERSION_SECONDS = 86_400  # longer than any value
 _CLAIM_MS = 2_000  # that somebody is left alone with reading a value
+_CLAIM_DONE_MS = 100  # and for which it is known that it has been read: others are about to look
 _OTHERS = 0.2  # seconds to wait for what another process is reading
 _RENEWED = 0.1  # share of its time from which on a value is read anew by whoever comes first
 _JITTER = 0.1  # so that what was stored together does not end together
@@ -219,7 +220,12 @@ class Cache:
         now = time.time()
         entry = Entry(None if too_large else value, now + seconds, now + seconds * (1 - _RENEWED), too_large=too_large)
         try:
-            await self._link.call("SET", key.name, encode(key, stamp, entry), "PX", max(1, int(seconds * 1000)))
+            await self._link.many(
+                [
+                    ("SET", key.name, encode(key, stamp, entry), "PX", int(seconds * 1000)),
+                    ("PEXPIRE", key.claim(stamp), _CLAIM_DONE_MS),
+                ]
+            )
             self.counts.stored += 1
         except RedisUnavailable:
             return  # it is read again by whoever asks next

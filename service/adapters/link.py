@@ -21,7 +21,7 @@ from service.core.spans import NO_SPANS, Spans
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-_CONNECTIONS = 32
+_CONNECTIONS = 8  # each answers thousands of calls a second; more would only make a start slower
 Command = Sequence[str | bytes | int]
 
 # Part of what every cached value is stamped with; see cache.py.
@@ -51,6 +51,7 @@ class Link:
         self._timeout = timeout
         self._spans = spans
         self._opening = asyncio.Lock()
+        self._turns = asyncio.Semaphore(_CONNECTIONS)
         self._redis: Redis | None = None
         self._errors: ModuleType | None = None
         self.breaker = Breaker(closed=False)
@@ -92,13 +93,16 @@ class Link:
     async def _asked(self, name: str | bytes | int) -> AsyncIterator[Redis]:
         if self._redis is None:
             await self.open()
-        redis, errors = self._redis, self._errors
+        redis, errors, open_before = self._redis, self._errors, not self.breaker.closed
         assert redis is not None  # noqa: S101 - `open` has made it
         assert errors is not None  # noqa: S101
         try:
-            with self._spans.span("redis", command=str(name)):
-                async with asyncio.timeout(self._timeout):
-                    yield redis
+            async with self._turns:
+                if not (open_before or self.breaker.closed):
+                    raise RedisUnavailable("Redis does not answer")  # so it turned out while we waited
+                with self._spans.span("redis", command=str(name)):
+                    async with asyncio.timeout(self._timeout):
+                        yield redis
         except errors.AuthenticationError as error:
             self.breaker.failed()
             raise RedisUnavailable("Redis refuses the service's password", code=RedisUnavailable.REFUSED) from error
@@ -111,16 +115,17 @@ class Link:
 
     def _make(self) -> Redis:
         from redis import exceptions
-        from redis.asyncio import BlockingConnectionPool, Redis
+        from redis.asyncio import ConnectionPool, Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
         self._errors = exceptions
         # Without limits and with the usual retries one command against a silent address takes close to a minute.
-        pool = BlockingConnectionPool.from_url(
+        pool = ConnectionPool.from_url(
             self._url.reveal(),
             max_connections=_CONNECTIONS,
-            timeout=self._timeout,
+            protocol=2,  # says all that is asked here, in fewer steps
+            driver_info=None,
             socket_timeout=self._timeout,
             socket_connect_timeout=self._timeout,
             retry=Retry(NoBackoff(), 0),

@@ -121,7 +121,7 @@ def load(
         redis_url=reader.secret_url("REDIS_URL", "redis", "rediss"),
         cache=reader.one_of("CACHE", ("on", "off"), "on"),
         cache_ttl=reader.number("CACHE_TTL", 60, 1, 3600),
-        cache_absent_ttl=reader.number("CACHE_ABSENT_TTL", 5, 0.1, 3600),
+        cache_absent_ttl=reader.number("CACHE_ABSENT_TTL", 5, 0.5, 3600),
         cache_value_limit=int(reader.number("CACHE_VALUE_LIMIT", 65_536, 0, 8 * 1024 * 1024, whole=True)),
         vault_addr=reader.url("VAULT_ADDR", "http", "https"),
         vault_role_id=values.get("VAULT_ROLE_ID", ""),
