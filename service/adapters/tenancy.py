@@ -79,7 +79,7 @@ def _check_tenant(session: Session, _context: Any, _instances: Any) -> None:
             one.tenant_id = tenant_id
         if one.tenant_id != tenant_id or any(was != tenant_id for was in before or ()):
             raise TenantNotBound(f"a {type(one).__name__} of another tenant was about to be written")
-        touch(tenant_id, inspect(one).str(inspect(one).mapper.local_table))
+        touch(tenant_id, str(inspect(one).mapper.local_table))
 
 
 def _touch_table(session: Session, mapper: Mapper[Any]) -> None:
