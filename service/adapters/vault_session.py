@@ -21,6 +21,7 @@ import structlog
 
 from service.core.errors import VaultUnavailable
 from service.core.settings import Secret
+from service.core.spans import NO_SPANS, Spans
 
 if TYPE_CHECKING:
     from service.adapters.vault import Vault
@@ -133,6 +134,7 @@ class VaultSession:
     ) -> None:
         self._address = address
         self._identity = identity
+        self.spans: Spans = NO_SPANS  # what this process knows of only once it has its settings
         self._timeout = timeout
         self._patience = patience
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="vault")
@@ -159,7 +161,8 @@ class VaultSession:
                 code=VaultUnavailable.NOT_CONFIGURED,
                 hint="set VAULT_ADDR, VAULT_ROLE_ID and VAULT_HANDOVER; API keys need no Vault",
             )
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._signed, work)
+        with self.spans.span("vault"):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._signed, work)
 
     async def keep(self) -> None:
         """Renew our token when half of its time is over. Raises VaultUnavailable. Call it now and then."""

@@ -14,16 +14,17 @@ from starlette.types import ASGIApp
 
 from service.api import problems
 from service.api.dependencies import Parts
-from service.api.edge import Edge
+from service.api.edge import Edge, Observer
 from service.api.hosts import TrustedHost
 from service.api.limits import BodyLimit, Deadline
 from service.api.methods import Head
-from service.api.routes import docs, documents, health, keys, projects, system, tenants, tokens, users, whoami
+from service.api.observing import Counting
+from service.api.routes import docs, documents, health, keys, metrics, projects, system, tenants, tokens, users, whoami
 from service.core.settings import Settings
 
 _EXPOSED = ("X-Request-ID", "traceparent", "ETag", "Location", "Retry-After", "Idempotent-Replayed")
 # Looked through in this order for every request: what is asked most comes first.
-_ROUTES = (projects, documents, users, keys, whoami, tokens, tenants, system, health, docs)
+_ROUTES = (projects, documents, users, keys, whoami, tokens, tenants, system, health, metrics, docs)
 _ALLOWED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID", "traceparent")
 
 
@@ -33,6 +34,7 @@ def create_app(
     *,
     close: Callable[[], Awaitable[None]],
     background: Sequence[Callable[[], Coroutine[None, None, None]]] = (),
+    observers: Sequence[Observer] = (),
 ) -> ASGIApp:
     """The whole HTTP surface. All of `background` runs for as long as the server does; `close` is called when that ends."""
 
@@ -76,7 +78,7 @@ def create_app(
         allow_headers=_ALLOWED,
         expose_headers=_EXPOSED,
     )
-    return Edge(shared)
+    return Edge(shared, [Counting(parts.metrics), *observers])
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from service.adapters.database import Database, driver_of
+from service.adapters.metrics import Metrics
 from service.api.edge import request_info
 from service.api.limits import RateLimiter
 from service.api.server import Draining
@@ -57,6 +58,8 @@ class Parts:
     limiter: RateLimiter  # requests of a tenant
     attempts: RateLimiter  # to sign in, of an address
     admin_key: Secret
+    metrics: Metrics
+    metrics_token: Secret  # whoever has it may read them; without it nobody
     oauth: OAuthProviders
     report: Report
     draining: Draining
@@ -190,7 +193,7 @@ class _Operator(_Bearer):
 
     async def __call__(self, request: Request) -> Database:
         found: Parts = request.app.state.parts
-        text = _credential(request)
+        text = credential(request)
         if found.administration is None or not found.admin_key:
             raise Forbidden(
                 "the administration of tenants over HTTP is off",
@@ -206,7 +209,7 @@ class _Operator(_Bearer):
 
 async def presented(request: Request, parts: Parts) -> Principal | Claim:
     """What the request's credential says: proved for a token, a claim for an API key. Raises Unauthenticated."""
-    text = _credential(request)
+    text = credential(request)
     if text.startswith("jx_"):
         return authentication.parse(text)
     token = await parts.tokens.verify(text)
@@ -232,7 +235,8 @@ def recognised(request: Request, caller: Principal) -> Principal:
     return caller
 
 
-def _credential(request: Request) -> str:
+def credential(request: Request) -> str:
+    """What stands in the Authorization header. Raises Unauthenticated."""
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not text.strip():
         raise Unauthenticated("this needs a credential", hint="send it as: Authorization: Bearer jx_...")

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -17,17 +18,20 @@ from service.adapters.cache import Cache
 from service.adapters.database import Database
 from service.adapters.freshness import Changes
 from service.adapters.link import Link
+from service.adapters.metrics import Metrics, of_cache, of_pools, of_vault
 from service.adapters.secret_cache import SecretCache
 from service.adapters.signing import TransitSigner
 from service.adapters.vault_session import VaultSession
 from service.api.app import create_app
 from service.api.dependencies import Parts
 from service.api.limits import RateLimiter
+from service.api.observing import Tracing
 from service.api.server import Draining, serve
 from service.commands import entrance
 from service.core import logs, settings
 from service.core.errors import VaultUnavailable
 from service.core.settings import Secret, Settings
+from service.core.spans import NO_SPANS, Spans
 from service.services import upkeep
 from service.services.authentication import Recent
 from service.services.oauth import OAuthProviders
@@ -54,14 +58,19 @@ def run(environ: Mapping[str, str]) -> int:
     except VaultUnavailable as error:
         structlog.get_logger().error("api.failed", code=error.code, reason=error.message, hint=error.hint)
         return 1
-    link = Link(found.redis_url) if found.redis_url else None
+    traces = entrance.traces(found, "api")
+    spans: Spans = traces or NO_SPANS
+    session.spans = spans
+    link = Link(found.redis_url, spans=spans) if found.redis_url else None
     cache = cached(found, link)
-    database = pool(found, session, "app", found.database_url, found.database_pool_size, changes=cache)
+    pooled = partial(pool, found, session, changes=cache, spans=spans)
+    database = pooled("app", found.database_url, found.database_pool_size)
     administration = None
     if found.database_admin_url:
-        administration = pool(found, session, "admin", found.database_admin_url, ADMINISTRATION, changes=cache)
+        administration = pooled("admin", found.database_admin_url, ADMINISTRATION)
     vault = late_vault(found)
     secrets = SecretCache(session)
+    metrics = measured({"app": database, "admin": administration}, cache, session)
     parts = Parts(
         database=database,
         administration=administration,
@@ -71,6 +80,8 @@ def run(environ: Mapping[str, str]) -> int:
         limiter=RateLimiter(found.rate_limit),
         attempts=RateLimiter(ATTEMPTS),
         admin_key=found.admin_key,
+        metrics=metrics,
+        metrics_token=found.metrics_token,
         oauth=OAuthProviders(secrets),
         report=Report(probes(database, link, vault, found, session)),
         draining=Draining(),
@@ -91,6 +102,8 @@ def run(environ: Mapping[str, str]) -> int:
         for one in pools:
             await one.close()
         await session.close()
+        if traces is not None:
+            await asyncio.to_thread(traces.close)
 
     background: list[Callable[[], Coroutine[None, None, None]]] = []
     if session.may_enter:
@@ -98,7 +111,9 @@ def run(environ: Mapping[str, str]) -> int:
     if cache is not None:
         background.append(cache.keep)
 
-    app = create_app(parts, found, close=close, background=background)
+    app = create_app(
+        parts, found, close=close, background=background, observers=[Tracing(traces)] if traces is not None else []
+    )
     gc.collect()
     gc.freeze()  # what has been made by now stays: to look through it again and again would be a tenth of all work
     return serve(app, host=found.api_host, port=found.api_port, draining=parts.draining, drain=found.drain_seconds)
@@ -112,7 +127,14 @@ def cached(found: Settings, link: Link | None) -> Cache | None:
 
 
 def pool(
-    found: Settings, session: VaultSession, name: str, url: Secret, size: int, *, changes: Changes | None = None
+    found: Settings,
+    session: VaultSession,
+    name: str,
+    url: Secret,
+    size: int,
+    *,
+    changes: Changes | None = None,
+    spans: Spans = NO_SPANS,
 ) -> Database:
     """A pool of connections, none made before it is asked for. A URL that names nobody has Vault say who, by `name`."""
     return Database(
@@ -123,7 +145,18 @@ def pool(
         pooler=found.database_pooler,
         logins=None if urlsplit(url.reveal()).username else upkeep.vault_logins(session, name),
         changes=changes,
+        spans=spans,
     )
+
+
+def measured(pools: Mapping[str, Database | None], cache: Cache | None, session: VaultSession) -> Metrics:
+    """What this process tells of itself."""
+    found = Metrics()
+    found.watch(of_pools({name: one for name, one in pools.items() if one is not None}))
+    found.watch(of_vault(session))
+    if cache is not None:
+        found.watch(of_cache(cache))
+    return found
 
 
 class Late(Generic[Client]):

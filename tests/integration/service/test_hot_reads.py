@@ -3,103 +3,20 @@
 from __future__ import annotations
 
 import http.client
-import itertools
 import json
 import time
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-
-import pytest
-import redis
 
 from service.adapters.cache import Cache
 from service.adapters.database import Database
 from service.adapters.link import Link
 from service.core.settings import Secret
 from service.services.reading import Reading
-from tests.integration.service.black_hole import BlackHole, black_hole
 from tests.integration.service.client import Answer, Client
 from tests.integration.service.conftest import make_tenant, run
-from tests.integration.service.machine import free_port, until
-from tests.integration.service.processes import Service
-from tests.integration.service.servers import Postgres, Valkey
-
-
-@dataclass
-class Pair:
-    """Two processes of one installation."""
-
-    services: list[Service]
-    postgres: Postgres
-    database: str
-    valkey: Valkey
-    hole: BlackHole  # before the Redis of both
-
-    def loads(self, table: str) -> int:
-        """How often they have asked PostgreSQL for rows of that table, by its log."""
-        return self.postgres.log.read_text().count(f" FROM {table} WHERE tenant_id = $1")
-
-
-@dataclass
-class Twins:
-    """An owner of a tenant, at each of the two."""
-
-    one: Client
-    other: Client
-    tenant: uuid.UUID
-    pair: Pair
-
-    def cached(self) -> int:
-        """How many values Redis holds of the tenant's."""
-        with redis.Redis.from_url(self.pair.valkey.url) as client:
-            names: list[bytes] = client.keys(f"jeex:cache:{self.tenant.hex}:*")
-        return sum(len(name.split(b":")) == 6 for name in names)
-
-
-@pytest.fixture(scope="module")
-def pair(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    folder = tmp_path_factory.mktemp("twins")
-    database = postgres.copy("twins", "migrated")
-    postgres.sql("ALTER DATABASE twins SET log_statement = 'all'", database="postgres")
-    valkey = Valkey(folder / "valkey")
-    valkey.start()
-    services: list[Service] = []
-    with black_hole(valkey.port) as hole:
-        settings = {
-            "DATABASE_URL": postgres.url("app", database),
-            "REDIS_URL": hole.redirected(valkey.url),
-            "RATE_LIMIT": "0",
-        }
-        try:
-            for name in ("one", "other"):
-                services.append(Service("api", {**settings, "API_PORT": str(free_port())}, folder / f"{name}.log"))
-                services[-1].start()
-            for service in services:
-                service.wait("/ready")
-                until(lambda service=service: ready(service))
-            yield Pair(services, postgres, database, valkey, hole)
-        finally:
-            for service in services:
-                service.stop()
-            valkey.stop()
-            postgres.drop(database)
-
-
-_slugs = itertools.count()
-
-
-@pytest.fixture
-def twins(pair: Pair) -> Twins:
-    made = make_tenant(pair.postgres.url("admin", pair.database), f"twins-{next(_slugs)}")
-    one, other = (Client(service, made.key.reveal()) for service in pair.services)
-    return Twins(one, other, made.tenant.id, pair)
-
-
-def ready(service: Service) -> int:
-    """How often the process has found Redis to answer."""
-    return sum(line["event"] == "cache.ready" for line in service.lines())
+from tests.integration.service.machine import until
+from tests.integration.service.twins import Twins, ready
 
 
 def document(client: Client, slug: str = "docs") -> tuple[str, str]:
@@ -178,7 +95,7 @@ def test_who_may_not_is_refused_whatever_is_cached(twins: Twins) -> None:
     path = f"/documents/{one}"
     assert twins.one.get(path).status == 200
     until(lambda: twins.cached() == 1)
-    stranger = make_tenant(twins.pair.postgres.url("admin", twins.pair.database), f"globex-{next(_slugs)}")
+    stranger = make_tenant(twins.pair.postgres.url("admin", twins.pair.database), f"globex-{twins.tenant.hex[-8:]}")
     foreign = Client(twins.one.service, stranger.key.reveal())
     assert foreign.get(path).outcome == (404, "DOCUMENT_UNKNOWN")
     assert foreign.get("/documents").body["items"] == []
