@@ -49,6 +49,7 @@ SECRETS: Mapping[str, tuple[str, int]] = MappingProxyType(
         "JEEX_VAULT_OPERATOR_SECRET": (_WORD, 40),
         "JEEX_VAULT_SEAL_KEY": ("0123456789abcdef", 64),
         "JEEX_ADMIN_KEY": (_WORD, 43),
+        "JEEX_METRICS_TOKEN": (_WORD, 43),
     }
 )
 

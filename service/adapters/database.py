@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -27,10 +27,12 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from service.adapters import tenancy
 from service.adapters.failures import LOST, is_of_server, is_refused, unavailable
+from service.adapters.freshness import Changes, Scope, collected
 from service.adapters.logins import Login, Logins
-from service.adapters.pool import Connected, HeldT, Pool, Raw
+from service.adapters.pool import Connected, HeldT, Pool, Raw, Usage
 from service.core import correlation
 from service.core.settings import Secret
+from service.core.spans import NO_SPANS, Spans
 
 _ROLLBACK = 2.0  # seconds for a transaction to end
 _LOCK_TIMEOUT = 10.0  # seconds for a row that another transaction holds
@@ -52,6 +54,7 @@ class Database:
     `timeout` bounds connecting and waiting for a free connection, `statement_timeout` each statement, in seconds.
     `pooler` is "transaction" where connections go through one such as PgBouncer: then no prepared statement and no setting
     outlives a transaction. With `logins` the URL says where the server is, and they as whom to connect.
+    `changes` is told of what transactions change (freshness.py).
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class Database:
         pooler: str = "none",
         name: str = "jeex-api",
         logins: Logins | None = None,
+        changes: Changes | None = None,
+        spans: Spans = NO_SPANS,
     ) -> None:
         # JSON that PostgreSQL writes has times in the session's zone.
         options = {"application_name": name, "timezone": "UTC"}
@@ -91,6 +96,8 @@ class Database:
             options={"server_settings": options, **pooled},
             logins=logins,
         )
+        self._changes = changes
+        self._spans = spans
         self._sessions = async_sessionmaker(expire_on_commit=False, sync_session_class=tenancy.TenantSession)
 
     async def __aenter__(self) -> Self:
@@ -110,6 +117,11 @@ class Database:
         """The login of new connections; None where there is none yet, or where it never ends."""
         return self._pool.login
 
+    @property
+    def usage(self) -> Usage:
+        """How many connections there may be, are, and are in use."""
+        return self._pool.usage
+
     async def turn_over(self) -> None:
         """Go on with a new login; see Pool. Raises VaultUnavailable, then everything stays as it was."""
         await self._pool.turn_over()
@@ -121,33 +133,35 @@ class Database:
         `pages` is for lists: they are planned for the tenant at hand every time.
         """
         comment, begin = self._begin(tenant_id)
-        held = await self._begun(self._pool.raw, begin + (_CUSTOM_PLANS if pages else ""))
-        try:
-            yield held.driver
-            await _commit(held.driver, comment)
-        except BaseException as error:
-            await _give_up(held, error)
-            raise
-        finally:
-            await held.close()
+        with self._spans.span("postgresql.transaction"), collected() as touched:
+            held = await self._begun(self._pool.raw, begin + (_CUSTOM_PLANS if pages else ""))
+            try:
+                yield held.driver
+                await self._commit(held.driver, comment, touched)
+            except BaseException as error:
+                await _give_up(held, error)
+                raise
+            finally:
+                await held.close()
 
     @asynccontextmanager
     async def transaction(self, tenant_id: uuid.UUID | None = None) -> AsyncIterator[AsyncSession]:
         """A session in a transaction, bound to `tenant_id`. Raises DatabaseUnavailable."""
         comment, begin = self._begin(tenant_id)
-        held = await self._begun(self._pool.connected, begin)
-        try:
-            async with self._sessions(bind=held.connection) as session:
-                if tenant_id is not None:
-                    session.info["tenant_id"] = tenant_id
-                yield session
-                await session.flush()
-                await _commit(held.driver, comment)
-        except BaseException as error:
-            await _give_up(held, error)
-            raise
-        finally:
-            await held.close()
+        with self._spans.span("postgresql.transaction"), collected() as touched:
+            held = await self._begun(self._pool.connected, begin)
+            try:
+                async with self._sessions(bind=held.connection) as session:
+                    if tenant_id is not None:
+                        session.info["tenant_id"] = tenant_id
+                    yield session
+                    await session.flush()
+                    await self._commit(held.driver, comment, touched)
+            except BaseException as error:
+                await _give_up(held, error)
+                raise
+            finally:
+                await held.close()
 
     async def schema(self) -> Schema:
         """The server's version and the schema's revision. Raises DatabaseUnavailable."""
@@ -162,6 +176,17 @@ class Database:
         """The comment that says what a transaction is for, and the message that begins it."""
         comment, name = correlation.begin(self._name)
         return comment, f"{comment}BEGIN{self._limits}{name}{_bind(tenant_id) if tenant_id else ''}"
+
+    async def _commit(self, driver: asyncpg.Connection, comment: str, touched: Set[Scope]) -> None:
+        if not touched or self._changes is None:
+            await _commit(driver, comment)
+            return
+        scopes = frozenset(touched)
+        announced = await self._changes.announce(scopes)
+        try:
+            await _commit(driver, comment)
+        finally:  # whatever became of it, nobody knows it better than PostgreSQL
+            await self._changes.done(scopes, announced=announced)
 
     async def _begun(self, take: Callable[[], Awaitable[HeldT]], begin: str) -> HeldT:
         """A connection from the pool in a transaction. One that turns out to be dead is replaced, once; so is a login."""

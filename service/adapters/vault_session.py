@@ -22,6 +22,7 @@ import structlog
 
 from service.core.errors import VaultUnavailable
 from service.core.settings import Secret
+from service.core.spans import NO_SPANS, Spans
 
 if TYPE_CHECKING:
     from service.adapters.vault import Vault
@@ -134,6 +135,7 @@ class VaultSession:
     ) -> None:
         self._address = address
         self._identity = identity
+        self.spans: Spans = NO_SPANS  # what this process knows of only once it has its settings
         self._timeout = timeout
         self._patience = patience
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="vault")
@@ -162,7 +164,8 @@ class VaultSession:
             )
         # With the ids of the request or the job that asks: a thread of the pool knows of none.
         context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, self._signed, work)
+        with self.spans.span("vault"):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, self._signed, work)
 
     async def keep(self) -> None:
         """Renew our token when half of its time is over. Raises VaultUnavailable. Call it now and then."""

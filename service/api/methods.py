@@ -16,5 +16,9 @@ class Head:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}
+            seen = {**scope, "method": "GET"}
+            await self._app(seen, receive, send)
+            if "route" in seen:  # which one it was is asked of the scope that came in
+                scope["route"] = seen["route"]
+            return
         await self._app(scope, receive, send)

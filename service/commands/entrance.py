@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Collection, Mapping
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -15,6 +18,9 @@ from service.core import settings
 from service.core.errors import SettingsError, VaultUnavailable
 from service.core.settings import Settings
 from service.services.secrets import SETTINGS
+
+if TYPE_CHECKING:
+    from service.adapters.traces import Traces
 
 START_PATIENCE = 30.0  # seconds that Vault may take to start
 
@@ -45,6 +51,23 @@ async def load(environ: Mapping[str, str], *, required: Collection[str]) -> tupl
     except SettingsError:
         await session.close()
         raise
+
+
+def traces(found: Settings, process: str) -> Traces | None:
+    """OpenTelemetry, where somebody has said where to send to. Raises SettingsError where it is not installed."""
+    said = found.otel
+    endpoint = said.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or said.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    off = said.get("OTEL_SDK_DISABLED", "").lower() == "true" or said.get("OTEL_TRACES_EXPORTER") == "none"
+    if not endpoint or off:
+        return None
+    try:
+        from service.adapters.traces import Traces, hand_on
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed", hint="pip install 'jeex[otel]'"
+        ) from error
+    hand_on(said, os.environ)
+    return Traces(process, version("jeex"))
 
 
 async def _settings(session: VaultSession) -> Mapping[str, str]:

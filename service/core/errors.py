@@ -14,6 +14,7 @@ ServiceError
 |-- MigrationFailed        the schema could not be brought to the revision that was asked for
 `-- Unavailable            something we depend on cannot be reached
     |-- DatabaseUnavailable    PostgreSQL
+    |-- RedisUnavailable       Redis
     `-- VaultUnavailable       Vault
 
 `code` is stable and meant for programs; `message` is one sentence for people and holds no secret. Errors of libraries
@@ -123,6 +124,15 @@ class DatabaseUnavailable(Unavailable):
     """PostgreSQL cannot be reached, or has no connection to spare."""
 
     code = "DATABASE_UNAVAILABLE"
+
+
+class RedisUnavailable(Unavailable):
+    """Redis cannot be reached, or does not do what it is asked. No request fails for that: copies and speed are lost."""
+
+    code = "REDIS_UNAVAILABLE"
+
+    REFUSED = "REDIS_REFUSED"  # our password
+    REFUSED_COMMAND = "REDIS_REFUSED_COMMAND"  # its memory is full, or it is a replica
 
 
 class VaultUnavailable(Unavailable):

@@ -64,6 +64,10 @@ class Settings:
     database_statement_timeout: float = 30.0  # for one statement; PostgreSQL ends it
     database_pooler: str = "none"  # "transaction": connections go through one, so nothing may outlive a transaction
     redis_url: Secret = Secret()
+    cache: str = "on"  # "off": nothing is kept in Redis, every read asks PostgreSQL
+    cache_ttl: float = 60.0  # that a row or a page is kept; a change ends it at once
+    cache_absent_ttl: float = 5.0  # that it is remembered that there is none
+    cache_value_limit: int = 65_536  # bytes of a value; what is larger is not kept
     vault_addr: str = ""
     vault_role_id: str = ""
     vault_secret_id: Secret = Secret()  # one that may be used again and again; or
@@ -75,11 +79,13 @@ class Settings:
     jwt_announced: float = 120.0  # seconds that a new key for tokens is published before it signs
     rotate_after: Mapping[str, float | None] = field(default_factory=dict)  # seconds by what is rotated; None for never
     admin_key: Secret = Secret()  # opens the administration of tenants over HTTP; without it there is none
+    metrics_token: Secret = Secret()  # opens /metrics; without it that is closed
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")  # what a request's Host may say; "*" for anything
     body_limit: int = 8 * 1024 * 1024  # bytes of a request's body: a document of every allowed length, however it is escaped
     request_timeout: float = 30.0  # for one request, its body included
     rate_limit: int = 6000  # requests a minute of one tenant to one process; 0 for no limit
+    otel: Mapping[str, str] = field(default_factory=dict)  # OpenTelemetry's own variables, as they are
     instance_id: str = ""  # the stack's; whoever asks /health learns which one answers
     log_level: str = "info"
     api_host: str = "127.0.0.1"
@@ -115,6 +121,10 @@ def load(
         database_statement_timeout=reader.number("DATABASE_STATEMENT_TIMEOUT", 30, 0.1, 3600),
         database_pooler=reader.one_of("DATABASE_POOLER", POOLERS, "none"),
         redis_url=reader.secret_url("REDIS_URL", "redis", "rediss"),
+        cache=reader.one_of("CACHE", ("on", "off"), "on"),
+        cache_ttl=reader.number("CACHE_TTL", 60, 1, 3600),
+        cache_absent_ttl=reader.number("CACHE_ABSENT_TTL", 5, 0.5, 3600),
+        cache_value_limit=int(reader.number("CACHE_VALUE_LIMIT", 65_536, 0, 8 * 1024 * 1024, whole=True)),
         vault_addr=reader.url("VAULT_ADDR", "http", "https"),
         vault_role_id=values.get("VAULT_ROLE_ID", ""),
         vault_secret_id=Secret(values.get("VAULT_SECRET_ID", "")),
@@ -126,11 +136,13 @@ def load(
         jwt_announced=reader.number("JWT_ANNOUNCED", 120, 0, 3600),
         rotate_after={kind: reader.age(rotation_variable(kind), text) for kind, text in ROTATIONS.items()},
         admin_key=reader.long_secret("ADMIN_KEY", 32),
+        metrics_token=reader.long_secret("METRICS_TOKEN", 32),
         cors_origins=reader.origins("CORS_ORIGINS"),
         allowed_hosts=reader.hosts("ALLOWED_HOSTS") or ("127.0.0.1", "localhost"),
         body_limit=int(reader.number("BODY_LIMIT", 8 * 1024 * 1024, 1024, 2**30, whole=True)),
         request_timeout=reader.number("REQUEST_TIMEOUT", 30, 0.1, 3600),
         rate_limit=int(reader.number("RATE_LIMIT", 6000, 0, 10**9, whole=True)),
+        otel={name: text for name, text in values.items() if name.startswith("OTEL_")},
         instance_id=reader.word("INSTANCE_ID"),
         log_level=reader.one_of("LOG_LEVEL", LOG_LEVELS, "info"),
         api_host=values.get("API_HOST", "127.0.0.1"),

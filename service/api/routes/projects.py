@@ -10,8 +10,8 @@ from starlette.responses import Response
 from service.adapters.kinds import PROJECT
 from service.api.answers import IdempotencyKey, created, gone, once, shown
 from service.api.contract import CHANGED, CONDITIONAL, CREATED, DELETED, LISTED, PURGED, READ, RESTORED
-from service.api.dependencies import Listing, Managing, Reading, Route, Writing
-from service.api.paging import PageOf, Projects, asked, page_response
+from service.api.dependencies import HotListing, HotReading, Managing, Route, Writing
+from service.api.paging import PageOf, Projects, asked, order, page_response
 from service.api.preconditions import NOT_SENT, IfMatch, wanted
 from service.api.schemas import Project, ProjectChange, ProjectNew
 from service.services import projects
@@ -20,9 +20,9 @@ router = APIRouter(prefix="/api/v1/projects", tags=["projects"], route_class=Rou
 
 
 @router.get("", summary="List projects", response_model=PageOf[Project], responses=LISTED)
-async def list_projects(work: Listing, query: Projects) -> Response:
+async def list_projects(reads: HotListing, query: Projects) -> Response:
     """The tenant's projects, a page at a time."""
-    return page_response(await projects.rows(work.driver, work.caller).page(asked(PROJECT, query)), query)
+    return page_response(await reads.page(PROJECT, asked(PROJECT, query), order(query)), query)
 
 
 @router.post("", summary="Create a project", status_code=201, response_model=Project, responses=CREATED)
@@ -38,9 +38,9 @@ async def create_project(
 
 
 @router.get("/{project_id}", summary="Read a project", response_model=Project, responses=READ, openapi_extra=CONDITIONAL)
-async def read_project(request: Request, work: Reading, project_id: uuid.UUID) -> Response:
+async def read_project(request: Request, reads: HotReading, project_id: uuid.UUID) -> Response:
     """One project, with its version as ETag."""
-    return shown(request, await projects.rows(work.driver, work.caller).get(project_id))
+    return shown(request, await reads.row(PROJECT, project_id))
 
 
 @router.patch("/{project_id}", summary="Change a project", response_model=Project, responses=CHANGED)
