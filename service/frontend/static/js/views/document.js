@@ -33,12 +33,18 @@ export async function documentView(root, page, signal, id) {
     const { title, path, type, status, version, updated_at: updated, content: text, project_id: project } = one.data;
     heading.textContent = title;
     back.href = `#/projects/${project}`;
-    back.textContent = "Project";
+    if (back.dataset.of !== project) named(project).catch(() => {});
     facts.replaceChildren(pill(status), h("code", {}, path), h("span", { class: "soft" }, `${type}, edition ${version}, changed `, time(updated)));
     content.hidden = false;
     content.textContent = text;
     content.classList.toggle("soft", text === "");
     if (text === "") content.textContent = "This document is empty.";
+  }
+
+  async function named(project) {
+    back.dataset.of = project;
+    back.textContent = "Project"; // what it stays where the name cannot be read: the link works all the same
+    back.textContent = (await session.ask(`/api/v1/projects/${project}`, { signal })).data.name;
   }
 
   async function edit() {
