@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Scope
 from service.api.edge import Edge, request_info
 
 STATIC = Path(__file__).with_name("static")
+_SCRIPTS = ("boot.js", "theme.js")  # those that are no modules
 # A browser asks each time whether its copy still holds (304), so a new version is seen at once and never half of it.
 _REVALIDATED = {"cache-control": "no-cache"}
 
@@ -63,7 +64,7 @@ def create_app(api_url: str, instance: str = "") -> ASGIApp:
 
 def _page(api_url: str) -> str:
     """The page, which also names every module: the browser fetches them at once, not one import after another."""
-    paths = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.glob("js/**/*.js") if path.name != "theme.js")
+    paths = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.glob("js/**/*.js") if path.name not in _SCRIPTS)
     modules = "\n".join(f'<link rel="modulepreload" href="/static/{path}">' for path in paths)
     page = (STATIC / "index.html").read_text(encoding="utf-8")
     return page.replace("{{ modules }}", modules).replace("{{ api_url }}", html.escape(api_url))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+CHANGED = "ERR_NETWORK_CHANGED"
 _numbers = itertools.count()
 
 
@@ -106,12 +107,13 @@ def browser(stack: Stack) -> Iterator[Browser]:
 class Tabs:
     """Opens tabs, and holds that none of them says anything in its console or speaks with anybody but page and API.
 
-    `expected` are patterns of what may be said: a browser reports each refused request.
+    `expected` are patterns of what may be said: a browser reports each refused request. It drops what it loads when the
+    machine's network changes, as it does when anybody's container starts; the page is to mend that by itself.
     """
 
     browser: Browser
     allowed: list[str]
-    expected: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=lambda: [CHANGED])
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
@@ -127,11 +129,12 @@ class Tabs:
         page.on("request", heard)
         page.on("console", lambda message: self.said.append(message.text))
         page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.goto(url)
+        go(page, url)
+        page.locator("main h1").wait_for()
         return page
 
     def judge(self) -> None:
-        strangers = [url for url in self.asked if not url.startswith(tuple([*self.allowed, "blob:", "data:"]))]
+        strangers = [url for url in self.asked if not url.startswith((*self.allowed, "blob:", "data:"))]
         assert strangers == []
         # A refused request, or one to an API that is away, is reported by the browser whatever the page makes of it.
         unexpected = [text for text in self.said if not any(re.search(one, text) for one in self.expected)]
@@ -162,6 +165,18 @@ def signed_in(tabs: Tabs, stack: Stack, tenant: Tenant) -> Callable[..., Page]:
         return page
 
     return open_it
+
+
+def go(page: Page, url: str) -> None:
+    """To a page; once more where the network changed meanwhile."""
+    from playwright.sync_api import Error
+
+    try:
+        page.goto(url)
+    except Error as error:
+        if CHANGED not in str(error):
+            raise
+        page.goto(url)
 
 
 def sign_in(page: Page, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Projects and documents: lists in pages, and rows that are made, changed by two people at once, deleted and brought back."""
+"""Projects and documents: lists in pages; rows made, changed by two people at once, deleted and brought back."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ def refused(status: int) -> str:
     return rf"^Failed to load resource: .* {status} "
 
 
-def test_a_project_and_its_document_from_first_to_last(
-    tabs: Tabs, tenant: Tenant, signed_in: Callable[..., Page]
-) -> None:
+def test_a_project_and_its_document_from_first_to_last(tabs: Tabs, tenant: Tenant, signed_in: Callable[..., Page]) -> None:
     tabs.expected.append(refused(422))
     tabs.expected.append(refused(409))
     tenant.made("/projects", slug="taken", name="Taken")
@@ -153,7 +151,9 @@ def test_who_may_only_read_is_offered_nothing_else(tenant: Tenant, signed_in: Ca
     expect(page.get_by_role("button", name="New project")).to_have_count(0)
     page.get_by_role("link", name="Handbook").click()
     expect(page.get_by_text("There is no document in this project yet.")).to_be_visible()
-    expect(page.get_by_role("main").get_by_role("button").and_(page.get_by_text(re.compile("Edit|Delete|New")))).to_have_count(0)
+    expect(
+        page.get_by_role("main").get_by_role("button").and_(page.get_by_text(re.compile("Edit|Delete|New")))
+    ).to_have_count(0)
     assert page.url.endswith(project)
 
 

@@ -2,10 +2,16 @@
 
 export const BASE = document.querySelector('meta[name="api-url"]').content.replace(/\/$/, "");
 const PATIENCE = 15_000; // ms for one answer
+const PAUSE = 250; // ms before what broke off is asked once more
 
 // Nothing answered, or not in time.
 export class Away extends Error {
   name = "Away";
+
+  constructor(message, { late = false } = {}) {
+    super(message);
+    this.late = late;
+  }
 }
 
 // The API said no, as application/problem+json (RFC 9457).
@@ -26,7 +32,22 @@ export class Problem extends Error {
 }
 
 // The response as it begins; whoever reads on has to expect that it breaks. Throws Away, Problem, and what `signal` says.
-export async function reach(path, { method = "GET", body, headers = {}, credential, signal, patience = PATIENCE } = {}) {
+//
+// What may be done twice is asked once more when it breaks off: a browser drops every connection when the machine's network
+// changes, as it does whenever a container starts. `repeatable` says so of what is no GET.
+export async function reach(path, options = {}) {
+  const { method = "GET", repeatable = method === "GET", signal } = options;
+  try {
+    return await once(path, options);
+  } catch (error) {
+    if (!repeatable || !(error instanceof Away) || error.late) throw error;
+    await new Promise((resume) => setTimeout(resume, PAUSE));
+    if (signal?.aborted) throw error;
+    return once(path, options);
+  }
+}
+
+async function once(path, { method = "GET", body, headers = {}, credential, signal, patience = PATIENCE } = {}) {
   const sent = { ...headers };
   if (credential) sent.Authorization = `Bearer ${credential}`;
   if (body !== undefined) sent["Content-Type"] = "application/json";
@@ -45,7 +66,8 @@ export async function reach(path, { method = "GET", body, headers = {}, credenti
     });
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Away(late.signal.aborted ? `no answer within ${patience / 1000} s` : "it cannot be reached");
+    if (late.signal.aborted) throw new Away(`no answer within ${patience / 1000} s`, { late: true });
+    throw new Away("it cannot be reached");
   } finally {
     clearTimeout(timer);
   }

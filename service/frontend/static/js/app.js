@@ -72,3 +72,4 @@ signedInAs();
 connection.start();
 await resume();
 router.start();
+if (history.state?.loads) history.replaceState(null, ""); // boot.js: the page is here, and whole

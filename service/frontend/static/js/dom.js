@@ -69,7 +69,7 @@ export function copyable(text, what) {
 const TONES = {
   up: "good", ok: "good", done: "good", active: "good", published: "good",
   running: "busy", queued: "calm", draft: "calm", archived: "calm", cancelled: "calm",
-  down: "bad", dead: "bad", suspended: "bad", degraded: "warn", unknown: "calm",
+  down: "bad", away: "bad", dead: "bad", suspended: "bad", degraded: "warn", unknown: "calm",
 };
 
 // A word with a tone. The word says it; the colour only repeats it.

@@ -80,7 +80,7 @@ export function create(session, { title, path, fields, values, fixed = {}, signa
       const text = JSON.stringify(body);
       if (text !== last) once = [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
       last = text;
-      const { data } = await session.ask(path, { method: "POST", body, headers: { "Idempotency-Key": once } });
+      const { data } = await session.ask(path, { method: "POST", body, headers: { "Idempotency-Key": once }, repeatable: true });
       return data;
     },
   });

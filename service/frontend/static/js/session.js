@@ -132,7 +132,7 @@ export class Session extends EventTarget {
 // A token for `key`; null while the API cannot make one, for then the key alone has to do.
 async function exchange(key) {
   try {
-    const { data } = await send("/api/v1/tokens", { method: "POST", credential: key });
+    const { data } = await send("/api/v1/tokens", { method: "POST", credential: key, repeatable: true });
     return { value: data.access_token, until: Date.now() + data.expires_in * 1000 };
   } catch (error) {
     if (error instanceof Problem && [404, 503].includes(error.status)) return null;

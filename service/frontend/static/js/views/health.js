@@ -21,7 +21,8 @@ export function health(root, page, signal) {
         h("thead", {}, h("tr", {}, ["Component", "Checks", "Up", "Down", "Median", "Slowest"].map((one) => h("th", { scope: "col" }, one)))),
         table)));
   const rows = new Map();
-  root.append(status, lead, list, details);
+  const legend = h("p", { class: "legend", hidden: true }, "Each bar is one check since this page was opened, as high as its latency; the newest is at the right.");
+  root.append(status, lead, list, legend, details);
 
   function row(name) {
     if (!rows.has(name)) {
@@ -52,7 +53,7 @@ export function health(root, page, signal) {
         rows.delete(name);
       }
     }
-    details.hidden = !report;
+    details.hidden = legend.hidden = !report;
     if (report) table.replaceChildren(...report.components.map((one) => counted(one.name, connection.history.get(one.name))));
     headlines(report, away);
   }

@@ -22,7 +22,8 @@ export function jobs(root, page, signal) {
   const heard = h("p", { class: "unseen", role: "status" });
   const more = h("button", { type: "button", hidden: true }, "Show more");
   let status = "";
-  let cursor = null;
+  let cursor = null; // where the last page that was read ended
+  let begun = false;
   let poll = null;
   let turn = 0;
 
@@ -35,6 +36,7 @@ export function jobs(root, page, signal) {
 
   function choose(value) {
     status = value;
+    begun = false;
     rows.clear();
     list.replaceChildren();
     load();
@@ -47,7 +49,8 @@ export function jobs(root, page, signal) {
       if (mine !== turn) return;
       said.replaceChildren();
       for (const job of data.items) put(job);
-      if (from !== null || cursor === null || rows.size <= LIMIT) cursor = data.next_cursor;
+      if (from !== null || !begun) cursor = data.next_cursor; // a look at what is new does not lead back to the first page
+      begun = true;
       more.hidden = cursor === null;
     } catch (error) {
       if (!signal.aborted && mine === turn) said.replaceChildren(problemBox(error, { again: () => load(from) }));
@@ -114,14 +117,13 @@ export function jobs(root, page, signal) {
     say(live, words);
   }
 
-  load();
   follow((until) => session.open("/api/v1/jobs/events", { headers: { Accept: "text/event-stream" }, signal: until }), {
     signal,
     opened: () => {
       told("live", "Live");
       clearInterval(poll);
       poll = null;
-      load(); // what ended while nobody was listening
+      load(); // what there is, and what ended while nobody was listening
     },
     event: (name, data) => {
       if (name !== "job") return;
@@ -130,7 +132,9 @@ export function jobs(root, page, signal) {
     },
     broken: (reason) => {
       told("broken", `Not live (${reason}): asking every ${POLL / 1000} s, and trying to be live again`);
-      poll ??= setInterval(() => load(), POLL);
+      if (poll !== null) return;
+      poll = setInterval(() => load(), POLL);
+      load();
     },
   });
 }
