@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Generic, TypeVar
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -24,7 +23,7 @@ from service.api.server import Draining, serve
 from service.commands import entrance
 from service.core import logs, settings
 from service.core.errors import VaultUnavailable
-from service.core.settings import Secret, Settings
+from service.core.settings import Settings
 from service.services import upkeep
 from service.services.authentication import Recent
 from service.services.oauth import OAuthProviders
@@ -51,10 +50,10 @@ def run(environ: Mapping[str, str]) -> int:
     except VaultUnavailable as error:
         structlog.get_logger().error("api.failed", code=error.code, reason=error.message, hint=error.hint)
         return 1
-    database = pool(found, session, "app", found.database_url, found.database_pool_size)
+    database = entrance.pool(found, session, "app", found.database_url, found.database_pool_size)
     administration = None
     if found.database_admin_url:
-        administration = pool(found, session, "admin", found.database_admin_url, ADMINISTRATION)
+        administration = entrance.pool(found, session, "admin", found.database_admin_url, ADMINISTRATION)
     cache, vault = late_cache(found), late_vault(found)
     secrets = SecretCache(session)
     parts = Parts(
@@ -91,18 +90,6 @@ def run(environ: Mapping[str, str]) -> int:
     gc.collect()
     gc.freeze()  # what has been made by now stays: to look through it again and again would be a tenth of all work
     return serve(app, host=found.api_host, port=found.api_port, draining=parts.draining, drain=found.drain_seconds)
-
-
-def pool(found: Settings, session: VaultSession, name: str, url: Secret, size: int) -> Database:
-    """A pool of connections, none made before it is asked for. A URL that names nobody has Vault say who, by `name`."""
-    return Database(
-        url,
-        pool_size=size,
-        timeout=found.database_timeout,
-        statement_timeout=found.database_statement_timeout,
-        pooler=found.database_pooler,
-        logins=None if urlsplit(url.reveal()).username else upkeep.vault_logins(session, name),
-    )
 
 
 class Late(Generic[Client]):

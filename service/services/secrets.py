@@ -13,6 +13,7 @@ from service.core.errors import Conflict
 
 PEPPER = "jeex/api-pepper"  # of passwords: services/peppers.py
 DATABASE = "jeex/database"  # its version is the turn of logins: services/rotation.py
+QUEUE = "jeex/queue-key"  # of the messages that workers send each other through Redis: adapters/transport.py
 SETTINGS = "jeex/settings"  # of the service's processes, by the names of their variables
 OAUTH = "jeex/oauth"  # one path a provider: services/oauth.py
 _EVERY_VERSION = 1000  # old peppers are needed for as long as somebody does not sign in
@@ -32,6 +33,7 @@ def seed(store: SecretStore, keys: VaultKeys) -> list[Seeded]:
         _signing_key(keys),
         _first(store, PEPPER, new_pepper(), keep=_EVERY_VERSION),
         _first(store, DATABASE, {"turn": "1"}),
+        _first(store, QUEUE, {"key": secrets.token_urlsafe(32)}),
     ]
 
 

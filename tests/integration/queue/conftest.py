@@ -1,0 +1,129 @@
+"""A database, a Redis and workers for a test's own jobs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.adapters.database import Database
+from service.core.settings import Secret
+from service.services.jobs import PostgresQueue
+from service.services.tenants import NewTenant
+from tests.integration.service.conftest import (  # noqa: F401 - fixtures
+    database,
+    make_tenant,
+    postgres,
+    run,
+    valkey,
+)
+from tests.integration.service.machine import until
+from tests.integration.service.processes import Service
+from tests.integration.service.servers import ROOT, Postgres, Valkey
+
+KEY = "what-signs-the-messages-of-these-tests"
+
+
+@dataclass
+class Worker(Service):
+    """The worker, with kinds of jobs for tests."""
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", "-P", "-m", "tests.integration.queue.worker"],
+                env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), **self.settings},
+                cwd=self.log.parent,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def says(self, event: str) -> list[dict[str, Any]]:
+        """The lines of that event."""
+        return [line for line in self.lines() if line["event"] == event]
+
+
+@dataclass
+class Plant:
+    """One tenant (or more) and whatever runs their jobs."""
+
+    postgres: Postgres
+    valkey: Valkey
+    database: str
+    folder: Path
+    tenants: dict[str, NewTenant] = field(default_factory=dict)
+    workers: list[Worker] = field(default_factory=list)
+
+    def tenant(self, slug: str = "acme") -> Any:
+        """The id of that tenant."""
+        if slug not in self.tenants:
+            self.tenants[slug] = make_tenant(self.postgres.url("admin", self.database), slug)
+        return self.tenants[slug].tenant.id
+
+    def settings(self, **changes: str) -> dict[str, str]:
+        """A quick worker's."""
+        return {
+            "DATABASE_URL": self.postgres.url("app", self.database),
+            "DATABASE_ADMIN_URL": self.postgres.url("admin", self.database),
+            "REDIS_URL": self.valkey.url,
+            "QUEUE_KEY": KEY,
+            "PURGE_EVERY": "never",
+            "JOB_BACKOFF": "0.02",
+            "LOG_LEVEL": "info",
+            **changes,
+        }
+
+    def worker(self, **changes: str) -> Worker:
+        """A worker, started."""
+        one = Worker("worker", self.settings(**changes), self.folder / f"worker-{len(self.workers)}.log")
+        self.workers.append(one)
+        one.start()
+        return one
+
+    def enqueue(self, kind: str, args: Sequence[dict[str, Any]] = ({},), slug: str = "acme", **options: Any) -> list[str]:
+        """Jobs of a tenant, in one transaction; their ids."""
+        tenant_id = self.tenant(slug)
+
+        async def work() -> list[str]:
+            async with Database(Secret(self.postgres.url("app", self.database)), pool_size=1) as pool:
+                async with pool.direct(tenant_id) as driver:
+                    return [str((await PostgresQueue().enqueue(driver, tenant_id, kind, one, **options)).id) for one in args]
+
+        found: list[str] = run(work())
+        return found
+
+    def sql(self, statement: str) -> str:
+        """As the superuser, who sees everything."""
+        return self.postgres.sql(statement, database=self.database)
+
+    def statuses(self) -> dict[str, int]:
+        """How many jobs there are of each status."""
+        lines = self.sql("SELECT status, count(*) FROM job GROUP BY 1").splitlines()
+        return {name: int(number) for name, number in (line.split("|") for line in lines)}
+
+    def finished(self, *, seconds: float = 30.0) -> dict[str, int]:
+        """Wait until no job is unfinished; the statuses."""
+        until(lambda: not {"queued", "running"} & self.statuses().keys(), seconds=seconds, pause=0.05)
+        return self.statuses()
+
+    def job(self, job_id: str, column: str) -> str:
+        """One column of a job."""
+        return self.sql(f"SELECT {column} FROM job WHERE id = '{job_id}'")  # noqa: S608
+
+    def stop(self) -> None:
+        for one in self.workers:
+            one.stop()
+
+
+@pytest.fixture
+def plant(postgres: Postgres, valkey: Valkey, database: str, tmp_path: Path) -> Iterator[Plant]:  # noqa: F811
+    made = Plant(postgres, valkey, database, tmp_path)
+    yield made
+    made.stop()
