@@ -9,8 +9,8 @@ import asyncpg
 
 _ONE_AT_A_TIME = 0x6A656578_6A6F6273  # of advisory locks: "jeexjobs"
 
-# Tenant after tenant by the index, however many rows each has; of each what is due, up to what it may still have with
-# workers; first everybody's first, then everybody's second.
+# Tenant after tenant by the index, however many rows each has. Of each what was sent and is to be sent again, then what
+# waits, up to what it may still have with workers; first everybody's first, then everybody's second.
 _CHOOSE = """
 WITH RECURSIVE tenants AS (
   (SELECT tenant_id FROM job_due ORDER BY tenant_id LIMIT 1)
@@ -21,12 +21,15 @@ WITH RECURSIVE tenants AS (
   SELECT t.tenant_id, d.job_id, d.place
     FROM tenants t
    CROSS JOIN LATERAL (
-     SELECT count(*) AS number FROM job_due
-      WHERE tenant_id = t.tenant_id AND stage <> 'waiting' AND run_at > now()) AS busy
+     SELECT count(*) AS number FROM job_due WHERE tenant_id = t.tenant_id AND stage <> 'waiting') AS busy
    CROSS JOIN LATERAL (
      SELECT job_id, row_number() OVER (ORDER BY run_at, job_id) AS place FROM (
-       SELECT job_id, run_at FROM job_due WHERE tenant_id = t.tenant_id AND run_at <= now()
-        ORDER BY run_at, job_id LIMIT greatest(0, $1 - busy.number)) AS first) AS d
+       (SELECT job_id, run_at FROM job_due
+         WHERE tenant_id = t.tenant_id AND stage <> 'waiting' AND run_at <= now() ORDER BY run_at, job_id LIMIT $1)
+       UNION ALL
+       (SELECT job_id, run_at FROM job_due
+         WHERE tenant_id = t.tenant_id AND stage = 'waiting' AND run_at <= now()
+         ORDER BY run_at, job_id LIMIT greatest(0, $1 - busy.number))) AS these) AS d
    WHERE t.tenant_id IS NOT NULL
    ORDER BY d.place, d.job_id
    LIMIT greatest(0, $3 - (SELECT count(*) FROM job_due WHERE stage = 'sent' AND run_at > now()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from service.adapters.database import Database
 from service.core.settings import Secret
+from service.services import jobs
 from service.services.jobs import PostgresQueue
 from service.services.tenants import NewTenant
 from tests.integration.service.conftest import (  # noqa: F401 - fixtures
@@ -37,7 +39,16 @@ class Worker(Service):
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", "-P", "-m", "tests.integration.queue.worker"],
+                [
+                    sys.executable,
+                    "-W",
+                    "error",
+                    "-W",
+                    "ignore::ResourceWarning",
+                    "-P",
+                    "-m",
+                    "tests.integration.queue.worker",
+                ],
                 env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), **self.settings},
                 cwd=self.log.parent,
                 stdout=log,
@@ -76,6 +87,7 @@ class Plant:
             "QUEUE_KEY": KEY,
             "PURGE_EVERY": "never",
             "JOB_BACKOFF": "0.02",
+            "WORKER_DRAIN": "0.2",
             "LOG_LEVEL": "info",
             **changes,
         }
@@ -98,6 +110,16 @@ class Plant:
 
         found: list[str] = run(work())
         return found
+
+    def cancel(self, tenant_id: Any, job_id: str) -> str:
+        """Its status then."""
+
+        async def work() -> str:
+            async with Database(Secret(self.postgres.url("app", self.database)), pool_size=1) as pool:
+                async with pool.direct(tenant_id) as driver:
+                    return (await jobs.cancel(driver, tenant_id, uuid.UUID(job_id))).status
+
+        return str(run(work()))
 
     def sql(self, statement: str) -> str:
         """As the superuser, who sees everything."""
