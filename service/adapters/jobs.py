@@ -177,6 +177,12 @@ async def retry(driver: asyncpg.Connection, tenant_id: uuid.UUID, job_id: uuid.U
     return JobRow(found[0], found[1], found[2]) if found else None
 
 
+async def result(driver: asyncpg.Connection, tenant_id: uuid.UUID, job_id: uuid.UUID) -> dict[str, object] | None:
+    """What is known of a job's result: name, type and bytes."""
+    found: dict[str, object] | None = await driver.fetchval(f"SELECT result FROM job WHERE {_OWN}", tenant_id, job_id)
+    return found
+
+
 async def add_part(driver: asyncpg.Connection, tenant_id: uuid.UUID, job_id: uuid.UUID, part: int, content: bytes) -> None:
     """One part of a result, PART bytes at most."""
     await driver.execute("INSERT INTO job_result VALUES ($1, $2, $3, $4)", tenant_id, job_id, part, content)

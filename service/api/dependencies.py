@@ -33,6 +33,8 @@ from service.core.errors import Forbidden, Unauthenticated
 from service.core.settings import Secret
 from service.services import authentication
 from service.services.authentication import Claim, Principal, Recent
+from service.services.job_feed import JobFeed
+from service.services.jobs import Queue
 from service.services.oauth import OAuthProviders
 from service.services.passwords import Passwords
 from service.services.system import Report
@@ -56,6 +58,8 @@ class Parts:
     admin_key: Secret
     oauth: OAuthProviders
     report: Report
+    queue: Queue
+    feed: JobFeed
     draining: Draining
     head: str  # revision of the schema that this code needs
     version: str  # of the platform
@@ -205,6 +209,12 @@ async def proved(request: Request, parts: Parts, who: Principal | Claim, driver:
     request_info(request.scope).tenant = who.tenant_slug
     structlog.contextvars.bind_contextvars(tenant=who.tenant_slug)
     return who
+
+
+async def held_until(request: Request, parts: Parts) -> float | None:
+    """When the request's token ends, in seconds since the epoch; None for an API key. Raises Unauthenticated."""
+    text = _credential(request)
+    return None if text.startswith("jx_") else (await parts.tokens.verify(text)).expires_at.timestamp()
 
 
 def _credential(request: Request) -> str:

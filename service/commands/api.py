@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
 
 from migrations import revisions
+from service.adapters import due_jobs
 from service.adapters.database import Database
 from service.adapters.secret_cache import SecretCache
 from service.adapters.signing import TransitSigner
@@ -26,6 +27,8 @@ from service.core.errors import VaultUnavailable
 from service.core.settings import Settings
 from service.services import upkeep
 from service.services.authentication import Recent
+from service.services.job_feed import JobFeed
+from service.services.jobs import PostgresQueue
 from service.services.oauth import OAuthProviders
 from service.services.passwords import Passwords
 from service.services.peppers import Peppers
@@ -54,6 +57,8 @@ def run(environ: Mapping[str, str]) -> int:
     administration = None
     if found.database_admin_url:
         administration = entrance.pool(found, session, "admin", found.database_admin_url, ADMINISTRATION)
+    # Behind a transaction pooler nobody is told anything: who watches jobs looks each second.
+    ear = entrance.pool(found, session, "app", found.database_url, 1) if found.database_pooler != "transaction" else None
     cache, vault = late_cache(found), late_vault(found)
     secrets = SecretCache(session)
     parts = Parts(
@@ -66,13 +71,15 @@ def run(environ: Mapping[str, str]) -> int:
         attempts=RateLimiter(ATTEMPTS),
         admin_key=found.admin_key,
         oauth=OAuthProviders(secrets),
-        report=Report(probes(database, cache, vault, found, session)),
+        report=Report(probes(database, administration, cache, vault, found, session)),
+        queue=PostgresQueue(),
+        feed=JobFeed(database, ear),
         draining=Draining(),
         head=revisions.head(),
         version=version("jeex"),
         instance=found.instance_id,
     )
-    pools = [one for one in (database, administration) if one is not None]
+    pools = [one for one in (database, administration, ear) if one is not None]
 
     async def close() -> None:
         if cache.made is not None:
@@ -130,8 +137,25 @@ def late_vault(found: Settings) -> Late[Vault]:
     return Late(make)
 
 
+def queue(administration: Database) -> Callable[[], Awaitable[Seen]]:
+    """How long the queue is. Of the workers it tells how long the oldest job has waited for one."""
+
+    async def look() -> Seen:
+        async with administration.direct() as driver:
+            found = await due_jobs.depth(driver)
+        late = f", the oldest for {found.oldest:.0f} s" if found.oldest >= 1 else ""
+        return Seen("", f"{found.waiting} waiting{late}, {found.running} running")
+
+    return look
+
+
 def probes(
-    database: Database, cache: Late[Cache], vault: Late[Vault], found: Settings, session: VaultSession
+    database: Database,
+    administration: Database | None,
+    cache: Late[Cache],
+    vault: Late[Vault],
+    found: Settings,
+    session: VaultSession,
 ) -> tuple[Probe, ...]:
     """What /api/v1/system/status asks, those parts that this installation has."""
     started = time.monotonic()
@@ -160,4 +184,6 @@ def probes(
         asked.append(Probe("redis", redis))
     if found.vault_addr:
         asked.append(Probe("vault", secrets))
+    if administration is not None:
+        asked.append(Probe("queue", queue(administration)))
     return tuple(asked)

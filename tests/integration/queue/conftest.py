@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -18,14 +19,16 @@ from service.core.settings import Secret
 from service.services import jobs
 from service.services.jobs import PostgresQueue
 from service.services.tenants import NewTenant
+from tests.integration.service.client import Client
 from tests.integration.service.conftest import (  # noqa: F401 - fixtures
+    ADMIN_KEY,
     database,
     make_tenant,
     postgres,
     run,
     valkey,
 )
-from tests.integration.service.machine import until
+from tests.integration.service.machine import free_port, stop, until
 from tests.integration.service.processes import Service
 from tests.integration.service.servers import ROOT, Postgres, Valkey
 
@@ -71,12 +74,17 @@ class Plant:
     folder: Path
     tenants: dict[str, NewTenant] = field(default_factory=dict)
     workers: list[Worker] = field(default_factory=list)
+    apis: list[Service] = field(default_factory=list)
 
     def tenant(self, slug: str = "acme") -> Any:
         """The id of that tenant."""
         if slug not in self.tenants:
             self.tenants[slug] = make_tenant(self.postgres.url("admin", self.database), slug)
         return self.tenants[slug].tenant.id
+
+    def pool(self) -> Database:
+        """One connection, as the service has them."""
+        return Database(Secret(self.postgres.url("app", self.database)), pool_size=1)
 
     def settings(self, **changes: str) -> dict[str, str]:
         """A quick worker's."""
@@ -104,9 +112,8 @@ class Plant:
         tenant_id = self.tenant(slug)
 
         async def work() -> list[str]:
-            async with Database(Secret(self.postgres.url("app", self.database)), pool_size=1) as pool:
-                async with pool.direct(tenant_id) as driver:
-                    return [str((await PostgresQueue().enqueue(driver, tenant_id, kind, one, **options)).id) for one in args]
+            async with self.pool() as pool, pool.direct(tenant_id) as driver:
+                return [str((await PostgresQueue().enqueue(driver, tenant_id, kind, one, **options)).id) for one in args]
 
         found: list[str] = run(work())
         return found
@@ -115,9 +122,8 @@ class Plant:
         """Its status then."""
 
         async def work() -> str:
-            async with Database(Secret(self.postgres.url("app", self.database)), pool_size=1) as pool:
-                async with pool.direct(tenant_id) as driver:
-                    return (await jobs.cancel(driver, tenant_id, uuid.UUID(job_id))).status
+            async with self.pool() as pool, pool.direct(tenant_id) as driver:
+                return (await jobs.cancel(driver, tenant_id, uuid.UUID(job_id))).status
 
         return str(run(work()))
 
@@ -139,9 +145,29 @@ class Plant:
         """One column of a job."""
         return self.sql(f"SELECT {column} FROM job WHERE id = '{job_id}'")  # noqa: S608
 
+    def api(self, **changes: str) -> Service:
+        """An API over the same database, started."""
+        settings = {
+            "DATABASE_URL": self.postgres.url("app", self.database),
+            "DATABASE_ADMIN_URL": self.postgres.url("admin", self.database),
+            "ADMIN_KEY": ADMIN_KEY,
+            "API_PORT": str(free_port()),
+            **changes,
+        }
+        one = Service("api", settings, self.folder / "api.log")
+        self.apis.append(one)
+        one.start()
+        one.wait("/ready")
+        return one
+
+    def client(self, api: Service, slug: str = "acme") -> Client:
+        """The owner of that tenant."""
+        self.tenant(slug)
+        return Client(api, self.tenants[slug].key.reveal())
+
     def stop(self) -> None:
-        for one in self.workers:
-            one.stop()
+        for one in (*self.workers, *self.apis):
+            stop(one.process, signal.SIGKILL)
 
 
 @pytest.fixture
