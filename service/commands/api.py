@@ -71,7 +71,7 @@ def run(environ: Mapping[str, str]) -> int:
         attempts=RateLimiter(ATTEMPTS),
         admin_key=found.admin_key,
         oauth=OAuthProviders(secrets),
-        report=Report(probes(database, administration, cache, vault, found, session)),
+        report=Report(probes(found, session, database, administration, cache=cache, vault=vault)),
         queue=PostgresQueue(),
         feed=JobFeed(database, ear),
         draining=Draining(),
@@ -150,12 +150,13 @@ def queue(administration: Database) -> Callable[[], Awaitable[Seen]]:
 
 
 def probes(
-    database: Database,
-    administration: Database | None,
-    cache: Late[Cache],
-    vault: Late[Vault],
     found: Settings,
     session: VaultSession,
+    database: Database,
+    administration: Database | None,
+    *,
+    cache: Late[Cache],
+    vault: Late[Vault],
 ) -> tuple[Probe, ...]:
     """What /api/v1/system/status asks, those parts that this installation has."""
     started = time.monotonic()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from service.adapters import jobs, listening
 from service.adapters.due_jobs import Depth
-from service.adapters.secret_cache import SecretCache
 from service.adapters.streaq_transport import StreaqTransport
 from service.adapters.transport import LocalTransport, Signer, Transport
 from service.adapters.vault_session import VaultSession
@@ -25,6 +24,9 @@ from service.services.job_runner import JobRunner, Limits
 from service.services.jobs import EXPORT, PURGE, WARM
 from service.services.purge import Ages
 from service.services.schedules import Schedule, Scheduler
+
+if TYPE_CHECKING:
+    from service.adapters.vault import Vault
 
 WARM_EVERY = 3600.0  # seconds between two times that a tenant's cache is warmed
 _PROCESS = "jeex-worker"
@@ -110,16 +112,18 @@ async def _key(session: VaultSession) -> Secret:
     told = False
     while True:
         try:
-            stored = await SecretCache(session).fresh(secrets.QUEUE)
-            reason = "" if stored else f"there is no secret/{secrets.QUEUE} in Vault"
+            return Secret(await session.run(_made_key))
         except VaultUnavailable as error:
-            stored, reason = None, error.message
-        if stored is not None:
-            return Secret(stored.values["key"])
-        if not told:
-            structlog.get_logger().warning("queue.key_awaited", reason=reason)
-        told = True
+            if not told:
+                structlog.get_logger().warning("queue.key_awaited", code=error.code, reason=error.message)
+            told = True
         await asyncio.sleep(1.0)
+
+
+def _made_key(vault: Vault) -> str:
+    from service.adapters.vault_secrets import VaultSecrets
+
+    return secrets.queue_key(VaultSecrets(vault))
 
 
 async def _until(making: Coroutine[Any, Any, Transport], ended: asyncio.Event) -> Transport | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from service.adapters.secret_store import SecretStore
 from service.adapters.signing import KEY
 from service.adapters.vault_keys import VaultKeys
-from service.core.errors import Conflict
+from service.core.errors import Conflict, VaultUnavailable
 
 PEPPER = "jeex/api-pepper"  # of passwords: services/peppers.py
 DATABASE = "jeex/database"  # its version is the turn of logins: services/rotation.py
@@ -33,8 +33,18 @@ def seed(store: SecretStore, keys: VaultKeys) -> list[Seeded]:
         _signing_key(keys),
         _first(store, PEPPER, new_pepper(), keep=_EVERY_VERSION),
         _first(store, DATABASE, {"turn": "1"}),
-        _first(store, QUEUE, {"key": secrets.token_urlsafe(32)}),
     ]
+
+
+def queue_key(store: SecretStore) -> str:
+    """The key of QUEUE. The first worker that asks makes it: whoever sets Vault up need not know of it."""
+    found = store.get(QUEUE)
+    if found is None:
+        _first(store, QUEUE, {"key": secrets.token_urlsafe(32)})
+        found = store.get(QUEUE)
+    if found is None or "key" not in found.values:
+        raise VaultUnavailable(f"there is no key at secret/{QUEUE}", hint="delete what stands there for good")
+    return found.values["key"]
 
 
 def new_pepper() -> dict[str, str]:

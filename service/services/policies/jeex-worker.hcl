@@ -1,5 +1,6 @@
-# The worker: does jobs, and rotates what is due. It reads no secret but the queue's key and what it must write anew.
-path "secret/data/jeex/queue-key"    { capabilities = ["read"] }
+# The worker: does jobs, and rotates what is due. It reads no secret but the queue's key, which it makes,
+# and what it must write anew.
+path "secret/data/jeex/queue-key"    { capabilities = ["create", "read"] }
 path "database/creds/app"            { capabilities = ["read"] }
 path "database/creds/admin"          { capabilities = ["read"] }
 path "secret/data/jeex/database"     { capabilities = ["create", "read", "update"] }

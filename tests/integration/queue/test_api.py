@@ -163,7 +163,7 @@ def test_changes_are_told_as_they_happen(plant: Plant, pooler: str) -> None:
         begins = next(told)
         assert (begins["id"], begins["status"]) == (first, "queued")
         plant.enqueue("test.effect", slug="other")
-        slow = plant.enqueue("test.slow", [{"steps": 30}])[0]
+        slow = plant.enqueue("test.slow", [{"steps": 50}])[0]
         plant.worker()
         seen: list[dict[str, Any]] = []
         while not any(one["id"] == slow and one["status"] == "done" for one in seen):
@@ -171,6 +171,8 @@ def test_changes_are_told_as_they_happen(plant: Plant, pooler: str) -> None:
         assert {one["id"] for one in seen} <= {first, slow}
         assert all(one.keys() == FIELDS for one in seen)
         assert [one["status"] for one in seen if one["id"] == first][-1] == "done"
+        if pooler == "transaction":
+            return  # then it looks each second, and may miss what is between
         middle = [one for one in seen if one["id"] == slow and one["status"] == "running" and one["progress"]]
         assert middle, "no progress was told"
 
@@ -204,7 +206,7 @@ def ends_well(owner: Client) -> bool:
 
 
 def test_a_stream_outlives_the_time_of_a_request_and_not_its_key(plant: Plant) -> None:
-    api = plant.api(REQUEST_TIMEOUT="1", EVENTS_STILL="1")
+    api = plant.api(REQUEST_TIMEOUT="1")
     owner = plant.client(api)
     key = owner.made("/keys", name="short")
     brief = Client(api, key["key"])
