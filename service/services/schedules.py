@@ -23,7 +23,7 @@ from service.core.errors import Unavailable
 from service.services import purge
 from service.services.purge import Ages
 
-_LOOK = 30.0  # seconds between two looks at most
+_LOOK = 10.0  # seconds between two looks at most
 _SPREAD = 0.1  # of a period: not everybody's at once
 
 
