@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,36 +29,75 @@ from tests.integration.service.conftest import (  # noqa: F401 - fixtures
     run,
     valkey,
 )
-from tests.integration.service.machine import free_port, stop, until
+from tests.integration.service.machine import free_port, stop
+from tests.integration.service.machine import until as _until
 from tests.integration.service.processes import Service
 from tests.integration.service.servers import ROOT, Postgres, Valkey
+
+
+def until(what: Callable[[], Any], *, seconds: float = 60.0, pause: float = 0.05) -> Any:
+    """As elsewhere, with patience for a machine that does something else as well."""
+    return _until(what, seconds=seconds, pause=pause)
+
 
 KEY = "what-signs-the-messages-of-these-tests"
 
 
+class Forks:
+    """Starts workers within milliseconds."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def start(self, settings: dict[str, str], log: Path) -> int:
+        """The process id of a worker."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps([settings, str(log)]) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    argv = [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", "-P", "-m", "tests.integration.queue.worker"]
+    process = subprocess.Popen(
+        argv, env={"PATH": os.defpath, "PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        yield Forks(process)
+        process.kill()
+
+
 @dataclass
-class Worker(Service):
-    """The worker, with kinds of jobs for tests."""
+class Worker:
+    """A worker, with kinds of jobs for tests."""
+
+    forks: Forks
+    settings: dict[str, str]
+    log: Path
+    pid: int = 0
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-W",
-                    "error",
-                    "-W",
-                    "ignore::ResourceWarning",
-                    "-P",
-                    "-m",
-                    "tests.integration.queue.worker",
-                ],
-                env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), **self.settings},
-                cwd=self.log.parent,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.log.touch()
+        self.pid = self.forks.start(self.settings, self.log)
+
+    @property
+    def alive(self) -> bool:
+        return Path(f"/proc/{self.pid}").exists()
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.alive:
+            os.kill(self.pid, number)
+
+    def stop(self) -> int:
+        """Tell it to end; its exit code."""
+        self.signal(signal.SIGTERM)
+        until(lambda: not self.alive)
+        return int(Path(f"{self.log}.exit").read_text())
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log; every line must be JSON."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def says(self, event: str) -> list[dict[str, Any]]:
         """The lines of that event."""
@@ -68,6 +108,7 @@ class Worker(Service):
 class Plant:
     """One tenant (or more) and whatever runs their jobs."""
 
+    forks: Forks
     postgres: Postgres
     valkey: Valkey
     database: str
@@ -102,7 +143,7 @@ class Plant:
 
     def worker(self, **changes: str) -> Worker:
         """A worker, started."""
-        one = Worker("worker", self.settings(**changes), self.folder / f"worker-{len(self.workers)}.log")
+        one = Worker(self.forks, self.settings(**changes), self.folder / f"worker-{len(self.workers)}.log")
         self.workers.append(one)
         one.start()
         return one
@@ -136,7 +177,7 @@ class Plant:
         lines = self.sql("SELECT status, count(*) FROM job GROUP BY 1").splitlines()
         return {name: int(number) for name, number in (line.split("|") for line in lines)}
 
-    def finished(self, *, seconds: float = 30.0) -> dict[str, int]:
+    def finished(self, *, seconds: float = 90.0) -> dict[str, int]:
         """Wait until no job is unfinished; the statuses."""
         until(lambda: not {"queued", "running"} & self.statuses().keys(), seconds=seconds, pause=0.05)
         return self.statuses()
@@ -166,12 +207,14 @@ class Plant:
         return Client(api, self.tenants[slug].key.reveal())
 
     def stop(self) -> None:
-        for one in (*self.workers, *self.apis):
-            stop(one.process, signal.SIGKILL)
+        for one in self.workers:
+            one.signal(signal.SIGKILL)
+        for api in self.apis:
+            stop(api.process, signal.SIGKILL)
 
 
 @pytest.fixture
-def plant(postgres: Postgres, valkey: Valkey, database: str, tmp_path: Path) -> Iterator[Plant]:  # noqa: F811
-    made = Plant(postgres, valkey, database, tmp_path)
+def plant(forks: Forks, postgres: Postgres, valkey: Valkey, database: str, tmp_path: Path) -> Iterator[Plant]:  # noqa: F811
+    made = Plant(forks, postgres, valkey, database, tmp_path)
     yield made
     made.stop()

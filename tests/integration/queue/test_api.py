@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.integration.queue.conftest import Plant
+from tests.integration.queue.conftest import Plant, until
 from tests.integration.service.client import Client
-from tests.integration.service.machine import stop, until
+from tests.integration.service.machine import stop
 
 FIELDS = {
     *("id", "kind", "status", "progress", "message", "attempts", "max_attempts", "error", "request_id", "result"),

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.integration.queue.conftest import Plant
-from tests.integration.service.machine import until
+from tests.integration.queue.conftest import Plant, until
 
 
 def test_jobs_are_done_each_once_and_in_the_trace_of_their_request(plant: Plant) -> None:
@@ -49,7 +48,7 @@ def test_one_that_takes_its_process_along_ends_dead_too(plant: Plant) -> None:
     plant.sql("UPDATE job SET max_attempts = 2 WHERE kind = 'test.poison'")
     for _ in range(20):
         one = plant.worker(JOB_LEASE="0.5", JOB_RESEND="0.5")
-        until(lambda one=one: one.process.poll() is not None or plant.job(deadly, "status") == "dead")  # type: ignore[misc]
+        until(lambda one=one: not one.alive or plant.job(deadly, "status") == "dead")  # type: ignore[misc]
         if plant.job(deadly, "status") == "dead":
             break
     assert plant.finished() == {"dead": 1, "done": 5}

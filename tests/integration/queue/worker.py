@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
 import uuid
+from pathlib import Path
 
 import asyncpg
 
@@ -46,23 +48,31 @@ async def slow(job: Job) -> Finish:
 KINDS = (JobKind("test.effect", effect), JobKind("test.poison", poison), JobKind("test.slow", slow, timeout=20))
 
 
-def forks(answers: int) -> None:
-    """A worker for each line that comes in, in a process of its own: its id goes out. To import all of it takes a second."""
+def forks() -> None:
+    """A worker of its own for each line that comes in, with these settings and this log; its process id goes out.
+
+    What it needs is imported once, which takes longer than most tests. How a worker ended stands beside its log.
+    """
     import streaq  # noqa: F401
 
-    for _ in sys.stdin:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        settings, log = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            sys.stdin.close()
-            os._exit(worker.run(os.environ))
-        os.write(answers, f"{pid}\n".encode())
+            os.setsid()
+            file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            for number in (1, 2):
+                os.dup2(file, number)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            code = worker.run(settings)
+            Path(f"{log}.exit").write_text(str(code))
+            os._exit(code)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
     made = worker_queue.job_kinds
     worker_queue.job_kinds = lambda *given: [*made(*given), *KINDS]
-    if sys.argv[1:]:
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        forks(int(sys.argv[1]))
-    else:
-        sys.exit(worker.run(os.environ))
+    forks()
