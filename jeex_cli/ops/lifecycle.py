@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from jeex_cli import checkouts, environment_file, state
 from jeex_cli.errors import ConfigError, DataError, JeexError, NotReady, StateError, TimedOut, Unhealthy
 from jeex_cli.events import Step
+from jeex_cli.ops import queue_depth
+from jeex_cli.ops.queue_depth import QueueDepth
 from jeex_cli.runtimes.base import ServiceState
 from jeex_cli.session import Session
 from jeex_cli.settings import is_secret, to_remember
@@ -21,7 +23,7 @@ class StackReport:
     """The whole stack: which runtime runs it, each service, and how long the command took in seconds.
 
     `took` is how long each service took to start, for those that this command started. `moved` are the ports that were asked
-    for, of the services that have another one because it was taken.
+    for, of the services that have another one because it was taken. `queue` is how long that of jobs is.
     """
 
     runtime: str
@@ -29,6 +31,7 @@ class StackReport:
     seconds: float
     took: dict[str, float] = field(default_factory=dict)
     moved: dict[str, int] = field(default_factory=dict)
+    queue: QueueDepth | None = None  # where it can be told
 
 
 def up(session: Session, names: Collection[str] = ()) -> StackReport:
@@ -101,6 +104,8 @@ def status(session: Session) -> StackReport:
     """How every service is, at this moment. Of one that runs and does not work, doctor says why."""
     began = time.monotonic()
     report = _report(session, began)
+    depth = queue_depth.look(session, report.services)
+    report = replace(report, queue=depth, seconds=round(time.monotonic() - began, 3))
     sick = [one.name for one in report.services if one.status == "unhealthy"]
     if not sick:
         return report

@@ -163,6 +163,17 @@ class Database:
             finally:
                 await held.close()
 
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection outside of any transaction, closed afterwards: to listen with. Raises DatabaseUnavailable."""
+        held = await self._begun(self._pool.raw, "SELECT 1")
+        try:
+            yield held.driver
+        finally:
+            held.driver.terminate()
+            await held.invalidate()
+            await held.close()
+
     async def schema(self) -> Schema:
         """The server's version and the schema's revision. Raises DatabaseUnavailable."""
         async with self.direct() as driver:

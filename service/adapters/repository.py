@@ -57,8 +57,8 @@ class Statements:
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.key = "tenant_id = $1 AND id = $2" if kind.of_tenant else "id = $1"
-        self.json = _json(kind.columns)
-        self.short = _json({name: column for name, column in kind.columns.items() if name not in kind.heavy})
+        self.json = json_of(kind.columns)
+        self.short = json_of({name: column for name, column in kind.columns.items() if name not in kind.heavy})
         self.one = f"SELECT row_version, {self.json} FROM {kind.table} WHERE {self.key} AND deleted_at IS NULL"  # noqa: S608
         self.again = f"SELECT row_version, deleted_at FROM {kind.table} WHERE {self.key}"  # noqa: S608
         self.returning = f"RETURNING id, row_version, {self.json}"
@@ -250,7 +250,8 @@ def unknown(kind: Kind) -> NotFound:
 _CHANGED = "row_version = row_version + 1, updated_at = now()"
 
 
-def _json(columns: Mapping[str, str]) -> str:
+def json_of(columns: Mapping[str, str]) -> str:
+    """SQL for one row as the text of a JSON object. `columns` maps its names to columns."""
     pairs = ", ".join(f"'{name}', {column}" for name, column in columns.items())
     return f"json_build_object({pairs})::text"
 

@@ -19,12 +19,25 @@ from service.api.hosts import TrustedHost
 from service.api.limits import BodyLimit, Deadline
 from service.api.methods import Head
 from service.api.observing import Counting
-from service.api.routes import docs, documents, health, keys, metrics, projects, system, tenants, tokens, users, whoami
+from service.api.routes import (
+    docs,
+    documents,
+    health,
+    jobs,
+    keys,
+    metrics,
+    projects,
+    system,
+    tenants,
+    tokens,
+    users,
+    whoami,
+)
 from service.core.settings import Settings
 
 _EXPOSED = ("X-Request-ID", "traceparent", "ETag", "Location", "Retry-After", "Idempotent-Replayed")
 # Looked through in this order for every request: what is asked most comes first.
-_ROUTES = (projects, documents, users, keys, whoami, tokens, tenants, system, health, metrics, docs)
+_ROUTES = (projects, documents, users, keys, whoami, jobs, tokens, tenants, system, health, metrics, docs)
 _ALLOWED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID", "traceparent")
 
 

@@ -35,6 +35,8 @@ from service.core.errors import Forbidden, Unauthenticated
 from service.core.settings import Secret
 from service.services import authentication
 from service.services.authentication import Claim, Principal, Recent
+from service.services.job_feed import JobFeed
+from service.services.jobs import Queue
 from service.services.oauth import OAuthProviders
 from service.services.passwords import Passwords
 from service.services.reading import Direct, Reads
@@ -63,6 +65,8 @@ class Parts:
     oauth: OAuthProviders
     report: Report
     leases: Callable[[], list[Lease]]  # what this process holds of Vault's
+    queue: Queue
+    feed: JobFeed
     draining: Draining
     head: str  # revision of the schema that this code needs
     reading: HotReads | None  # what is read most; None where there is no cache
@@ -234,6 +238,12 @@ def recognised(request: Request, caller: Principal) -> Principal:
     request_info(request.scope).tenant = caller.tenant_slug
     structlog.contextvars.bind_contextvars(tenant=caller.tenant_slug)
     return caller
+
+
+async def held_until(request: Request, parts: Parts) -> float | None:
+    """When the request's token ends, in seconds since the epoch; None for an API key. Raises Unauthenticated."""
+    text = credential(request)
+    return None if text.startswith("jx_") else (await parts.tokens.verify(text)).expires_at.timestamp()
 
 
 def credential(request: Request) -> str:

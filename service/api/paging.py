@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 import orjson
 from fastapi import Query
@@ -14,7 +14,17 @@ from starlette.responses import Response
 
 from service.adapters.kinds import Kind
 from service.adapters.repository import Asked, Page
-from service.api.schemas import DocumentStatus, DocumentType, Path, ProjectStatus, Role, Slug, TenantStatus, Username
+from service.api.schemas import (
+    DocumentStatus,
+    DocumentType,
+    JobStatus,
+    Path,
+    ProjectStatus,
+    Role,
+    Slug,
+    TenantStatus,
+    Username,
+)
 from service.core.errors import InvalidInput
 from service.services import pages
 
@@ -81,6 +91,19 @@ class DocumentQuery(ListQuery):
     created_by: uuid.UUID | None = None
 
 
+class JobQuery(BaseModel):
+    """A list of jobs. They are never deleted as rows that people made are."""
+
+    model_config = ConfigDict(extra="forbid")
+    deleted: ClassVar[bool] = False
+
+    limit: int = Field(50, ge=1, le=200, description="Items on a page")
+    cursor: Annotated[str, Field(max_length=2000)] | None = Field(None, description="`next_cursor` of the page before")
+    sort: Literal["created_at", "-created_at"] = "-created_at"
+    status: JobStatus | None = None
+
+
+Jobs = Annotated[JobQuery, Query()]
 Tenants = Annotated[TenantQuery, Query()]
 Users = Annotated[UserQuery, Query()]
 Projects = Annotated[ProjectQuery, Query()]

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Generic, TypeVar
-from urllib.parse import urlsplit
 
 import structlog
 
 from migrations import revisions
+from service.adapters import due_jobs
 from service.adapters.cache import Cache
 from service.adapters.database import Database
-from service.adapters.freshness import Changes
 from service.adapters.link import Link
 from service.adapters.metrics import Metrics, of_cache, of_pools, of_vault
 from service.adapters.secret_cache import SecretCache
@@ -30,10 +29,12 @@ from service.api.server import Draining, serve
 from service.commands import entrance
 from service.core import logs, settings
 from service.core.errors import VaultUnavailable
-from service.core.settings import Secret, Settings
+from service.core.settings import Settings
 from service.core.spans import NO_SPANS, Spans
 from service.services import upkeep
 from service.services.authentication import Recent
+from service.services.job_feed import JobFeed
+from service.services.jobs import PostgresQueue
 from service.services.oauth import OAuthProviders
 from service.services.passwords import Passwords
 from service.services.peppers import Peppers
@@ -63,11 +64,13 @@ def run(environ: Mapping[str, str]) -> int:
     session.spans = spans
     link = Link(found.redis_url, spans=spans) if found.redis_url else None
     cache = cached(found, link)
-    pooled = partial(pool, found, session, changes=cache, spans=spans)
+    pooled = partial(entrance.pool, found, session, changes=cache, spans=spans)
     database = pooled("app", found.database_url, found.database_pool_size)
     administration = None
     if found.database_admin_url:
         administration = pooled("admin", found.database_admin_url, ADMINISTRATION)
+    # Behind a transaction pooler nobody is told anything: who watches jobs looks each second.
+    ear = entrance.pool(found, session, "app", found.database_url, 1) if found.database_pooler != "transaction" else None
     vault = late_vault(found)
     secrets = SecretCache(session)
     metrics = measured({"app": database, "admin": administration}, cache, session)
@@ -83,15 +86,17 @@ def run(environ: Mapping[str, str]) -> int:
         metrics=metrics,
         metrics_token=found.metrics_token,
         oauth=OAuthProviders(secrets),
-        report=Report(probes(database, link, vault, found)),
+        report=Report(probes(found, database, administration, link=link, vault=vault)),
         leases=lambda: leases(database, session),
+        queue=PostgresQueue(),
+        feed=JobFeed(database, ear),
         draining=Draining(),
         head=revisions.head(),
         reading=Reading(cache, database) if cache is not None else None,
         version=version("jeex"),
         instance=found.instance_id,
     )
-    pools = [one for one in (database, administration) if one is not None]
+    pools = [one for one in (database, administration, ear) if one is not None]
 
     async def close() -> None:
         if cache is not None:
@@ -125,29 +130,6 @@ def cached(found: Settings, link: Link | None) -> Cache | None:
     if link is None or found.cache == "off":
         return None
     return Cache(link, ttl=found.cache_ttl, absent_ttl=found.cache_absent_ttl, limit=found.cache_value_limit)
-
-
-def pool(
-    found: Settings,
-    session: VaultSession,
-    name: str,
-    url: Secret,
-    size: int,
-    *,
-    changes: Changes | None = None,
-    spans: Spans = NO_SPANS,
-) -> Database:
-    """A pool of connections, none made before it is asked for. A URL that names nobody has Vault say who, by `name`."""
-    return Database(
-        url,
-        pool_size=size,
-        timeout=found.database_timeout,
-        statement_timeout=found.database_statement_timeout,
-        pooler=found.database_pooler,
-        logins=None if urlsplit(url.reveal()).username else upkeep.vault_logins(session, name),
-        changes=changes,
-        spans=spans,
-    )
 
 
 def measured(pools: Mapping[str, Database | None], cache: Cache | None, session: VaultSession) -> Metrics:
@@ -195,7 +177,26 @@ def leases(database: Database, session: VaultSession) -> list[Lease]:
     return found
 
 
-def probes(database: Database, link: Link | None, vault: Late[Vault], found: Settings) -> tuple[Probe, ...]:
+def queue(administration: Database) -> Callable[[], Awaitable[Seen]]:
+    """How long the queue is. Of the workers it tells how long the oldest job has waited for one."""
+
+    async def look() -> Seen:
+        async with administration.direct() as driver:
+            found = await due_jobs.depth(driver)
+        late = f", the oldest for {found.oldest:.0f} s" if found.oldest >= 1 else ""
+        return Seen("", f"{found.waiting} waiting{late}, {found.running} running")
+
+    return look
+
+
+def probes(
+    found: Settings,
+    database: Database,
+    administration: Database | None,
+    *,
+    link: Link | None,
+    vault: Late[Vault],
+) -> tuple[Probe, ...]:
     """What /api/v1/system/status asks, those parts that this installation has."""
     started = time.monotonic()
 
@@ -218,4 +219,6 @@ def probes(database: Database, link: Link | None, vault: Late[Vault], found: Set
         asked.append(Probe("redis", redis))
     if found.vault_addr:
         asked.append(Probe("vault", secrets))
+    if administration is not None:
+        asked.append(Probe("queue", queue(administration)))
     return tuple(asked)

@@ -9,14 +9,19 @@ from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import structlog
 
+from service.adapters.database import Database
+from service.adapters.freshness import Changes
 from service.adapters.secret_cache import SecretCache
 from service.adapters.vault_session import Handover, Identity, SecretId, VaultSession
 from service.core import settings
 from service.core.errors import SettingsError, VaultUnavailable
-from service.core.settings import Settings
+from service.core.settings import Secret, Settings
+from service.core.spans import NO_SPANS, Spans
+from service.services import upkeep
 from service.services.secrets import SETTINGS
 
 if TYPE_CHECKING:
@@ -83,3 +88,28 @@ async def _settings(session: VaultSession) -> Mapping[str, str]:
             await asyncio.sleep(0.5)
         else:
             return stored.values if stored else {}
+
+
+def pool(
+    found: Settings,
+    session: VaultSession,
+    name: str,
+    url: Secret,
+    size: int,
+    *,
+    process: str = "jeex-api",
+    changes: Changes | None = None,
+    spans: Spans = NO_SPANS,
+) -> Database:
+    """A pool of connections, none made before it is asked for. A URL that names nobody has Vault say who, by `name`."""
+    return Database(
+        url,
+        pool_size=size,
+        timeout=found.database_timeout,
+        statement_timeout=found.database_statement_timeout,
+        pooler=found.database_pooler,
+        name=process,
+        logins=None if urlsplit(url.reveal()).username else upkeep.vault_logins(session, name),
+        changes=changes,
+        spans=spans,
+    )

@@ -38,7 +38,7 @@ _SECRET_TEXT = re.compile(
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029]")
 _FIRST = ("timestamp", "level", "process", "event")  # where people look for them
 # Libraries whose own information would repeat ours.
-_QUIET = ("alembic", "asyncio", "hvac", "httpx", "urllib3", "uvicorn.access")
+_QUIET = ("alembic", "asyncio", "hvac", "httpx", "streaq", "urllib3", "uvicorn.access")
 
 
 def configure(level: str, process: str) -> None:

@@ -75,7 +75,18 @@ class Settings:
     vault_poll: float = 15.0  # seconds between two looks at whether something was rotated
     vault_operator_secret: Secret = Secret()  # what the operator is to sign in with
     handover_folder: str = ""  # where the seed process hands over
-    heartbeat_file: str = ""  # touched by the worker after each look
+    heartbeat_file: str = ""  # written by the worker: that it works, and how long the queue is
+    queue_key: Secret = Secret()  # signs what goes through Redis; without one it comes from Vault
+    worker_jobs: int = 8  # that one worker runs at a time
+    worker_drain: float = 20.0  # that a worker waits for its jobs when it is told to end
+    jobs_per_tenant: int = 4  # of one tenant, that all workers together run at a time
+    job_lease: float = 30.0  # after which the job of a worker that was lost is another's
+    job_backoff: float = 2.0  # that a failed job waits, at most and at first
+    job_resend: float = 15.0  # after which a job that no worker has taken is sent again
+    jobs_kept: float | None = 604_800.0  # that a finished job and its result are kept; None for ever
+    purge_after: float | None = 2_592_000.0  # that what was deleted can be restored; None for ever
+    purge_every: float | None = 86_400.0  # between two looks at what is to be purged; None for never
+    export_limit: int = 64 * 1024 * 1024  # bytes of an export
     jwt_announced: float = 120.0  # seconds that a new key for tokens is published before it signs
     rotate_after: Mapping[str, float | None] = field(default_factory=dict)  # seconds by what is rotated; None for never
     admin_key: Secret = Secret()  # opens the administration of tenants over HTTP; without it there is none
@@ -133,6 +144,17 @@ def load(
         vault_operator_secret=Secret(values.get("VAULT_OPERATOR_SECRET", "")),
         handover_folder=values.get("HANDOVER_FOLDER", ""),
         heartbeat_file=values.get("HEARTBEAT_FILE", ""),
+        queue_key=reader.long_secret("QUEUE_KEY", 32),
+        worker_jobs=int(reader.number("WORKER_JOBS", 8, 1, 256, whole=True)),
+        worker_drain=reader.number("WORKER_DRAIN", 20, 0, 3600),
+        jobs_per_tenant=int(reader.number("JOBS_PER_TENANT", 4, 1, 10_000, whole=True)),
+        job_lease=reader.number("JOB_LEASE", 30, 0.2, 3600),
+        job_backoff=reader.number("JOB_BACKOFF", 2, 0, 3600),
+        job_resend=reader.number("JOB_RESEND", 15, 0.2, 3600),
+        jobs_kept=reader.age("JOBS_KEPT", "7d"),
+        purge_after=reader.age("PURGE_AFTER", "30d"),
+        purge_every=reader.age("PURGE_EVERY", "1d", least=1),
+        export_limit=int(reader.number("EXPORT_LIMIT", 64 * 1024 * 1024, 1024, 2**30, whole=True)),
         jwt_announced=reader.number("JWT_ANNOUNCED", 120, 0, 3600),
         rotate_after={kind: reader.age(rotation_variable(kind), text) for kind, text in ROTATIONS.items()},
         admin_key=reader.long_secret("ADMIN_KEY", 32),
@@ -226,12 +248,15 @@ class _Reader:
             return default
         return number
 
-    def age(self, name: str, default: str) -> float | None:
+    def age(self, name: str, default: str, *, least: int = 0) -> float | None:
         """Seconds, None for `never`."""
         text = self._values.get(name, default)
         found = _AGE.fullmatch(text)
         if text != "never" and found is None:
             self._problems.append(f"{name} is neither a time such as 90d or 12h nor never")
+        elif found is not None and int(found[1]) < least:
+            self._problems.append(f"{name} is too short a time")
+            return None
         return int(found[1]) * _SECONDS[found[2]] if found else None
 
     def one_of(self, name: str, allowed: Collection[str], default: str) -> str:

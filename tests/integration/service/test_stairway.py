@@ -48,6 +48,16 @@ ROWS = {
     """,
     "0003": "",
     "0004": "",
+    "0005": """
+      INSERT INTO job (tenant_id, kind, args, status, attempts, unique_key, lease_token, lease_until, result, finished_at)
+      SELECT t.id, 'project.export', '{"a": [1]}', s.status, n, CASE WHEN n < 2 THEN 'key' || n END,
+             CASE s.status WHEN 'running' THEN gen_random_uuid() END, now(),
+             CASE s.status WHEN 'done' THEN '{"bytes": 1}'::jsonb END, CASE WHEN n > 1 THEN now() END
+        FROM tenant t, unnest(ARRAY['queued', 'running', 'done', 'dead', 'cancelled']) WITH ORDINALITY AS s(status, place),
+             LATERAL (SELECT place - 1 AS n) AS counted;
+      INSERT INTO job_due (tenant_id, job_id, stage) SELECT tenant_id, id, 'sent' FROM job WHERE finished_at IS NULL;
+      INSERT INTO job_result (tenant_id, job_id, part, bytes) SELECT tenant_id, id, 0, 'PK' FROM job WHERE status = 'done';
+    """,
 }
 
 
