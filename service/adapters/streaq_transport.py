@@ -27,7 +27,7 @@ QUEUE = "jeex"  # its keys begin with streaq:jeex:
 _CARRY = "carry"  # the one function that streaQ knows of
 _FIELDS = {"f", "a", "k", "t"}  # of a message, as streaQ has it: function, arguments, by name, time
 _TIMEOUT = 2.0  # seconds for Redis to answer
-_IDLE = 5.0  # seconds after which what a process has taken and not begun is another's
+_IDLE = 3.0  # seconds after which what a process has taken and not begun is another's
 _LOOK = 1.0  # seconds between two looks whether Redis still answers
 _PAUSE = (0.2, 5.0)  # seconds between two attempts to reach it: at first, at most
 

@@ -6,6 +6,7 @@ import importlib
 import sys
 
 SUBJECTS = ("startup", "doctor", "stack", "api", "trace", "growth", "rotation", "image", "compose")
+SUBJECTS = ("startup", "doctor", "stack", "api", "growth", "rotation", "queue", "image", "compose")
 
 
 def main(chosen: list[str]) -> int:

@@ -45,7 +45,16 @@ async def slow(job: Job) -> Finish:
     return Finish("slept")
 
 
-KINDS = (JobKind("test.effect", effect), JobKind("test.poison", poison), JobKind("test.slow", slow, timeout=20))
+async def nothing(job: Job) -> None:
+    """What it costs to do nothing."""
+
+
+KINDS = (
+    JobKind("test.nothing", nothing),
+    JobKind("test.effect", effect),
+    JobKind("test.poison", poison),
+    JobKind("test.slow", slow, timeout=20),
+)
 
 
 def forks() -> None:
