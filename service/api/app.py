@@ -21,7 +21,7 @@ from service.api.methods import Head
 from service.api.routes import docs, documents, health, keys, projects, system, tenants, tokens, users, whoami
 from service.core.settings import Settings
 
-_EXPOSED = ("X-Request-ID", "traceparent", "ETag", "Location", "Retry-After", "Idempotent-Replayed")
+_EXPOSED = ("X-Request-ID", "traceparent", "ETag", "Location", "Retry-After", "Idempotent-Replayed", "Content-Disposition")
 # Looked through in this order for every request: what is asked most comes first.
 _ROUTES = (projects, documents, users, keys, whoami, tokens, tenants, system, health, docs)
 _ALLOWED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID", "traceparent")
