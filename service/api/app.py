@@ -35,7 +35,7 @@ from service.api.routes import (
 )
 from service.core.settings import Settings
 
-_EXPOSED = ("X-Request-ID", "traceparent", "ETag", "Location", "Retry-After", "Idempotent-Replayed")
+_EXPOSED = ("X-Request-ID", "traceparent", "ETag", "Location", "Retry-After", "Idempotent-Replayed", "Content-Disposition")
 # Looked through in this order for every request: what is asked most comes first.
 _ROUTES = (projects, documents, users, keys, whoami, jobs, tokens, tenants, system, health, metrics, docs)
 _ALLOWED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID", "traceparent")

@@ -50,6 +50,7 @@ def walk(page: Page, tenant: Tenant) -> Iterator[str]:
     yield "jobs"
 
 
+@pytest.mark.timeout(300)  # axe looks at every view twice
 def test_every_view_by_ear_by_night_and_on_a_small_screen(tabs: Tabs, stack: Stack, tenant: Tenant) -> None:
     tabs.expected.append(r"^Failed to load resource: .* 404 ")
     page = tabs.open(stack.page, color_scheme="light", reduced_motion="reduce")

@@ -159,8 +159,10 @@ def test_an_export_of_a_real_project(
     page.get_by_role("status").get_by_role("link", name="Watch it in Jobs").click()
     live(page)
     expect(job(page)).to_contain_text("done")
+    shot(page, "export")
     with page.expect_download() as saved:
         job(page).get_by_role("button", name="Download").click()
+    assert saved.value.suggested_filename == "handbook.zip"
     saved.value.save_as(tmp_path / "export.zip")
     with zipfile.ZipFile(tmp_path / "export.zip") as found:
         assert any(name.endswith("install.md") for name in found.namelist())

@@ -79,8 +79,8 @@ async function once(path, { method = "GET", body, headers = {}, credential, sign
 export async function send(path, options = {}) {
   const response = await reach(path, options);
   try {
-    const data = response.status === 204 ? null : await response.json();
-    return { data, etag: response.headers.get("etag") };
+    const text = await response.text();
+    return { data: text === "" ? null : JSON.parse(text), etag: response.headers.get("etag") };
   } catch (error) {
     if (options.signal?.aborted) throw error;
     throw new Away("its answer broke off");

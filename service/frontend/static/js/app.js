@@ -37,7 +37,9 @@ document.getElementById("skip").addEventListener("click", (event) => {
 function signedInAs() {
   const link = document.getElementById("who");
   const { who } = session;
-  link.replaceChildren(...(who ? [h("span", { class: "tenant" }, who.tenant.slug), h("span", { class: "role" }, who.user.role)] : ["Sign in"]));
+  link.replaceChildren(
+    ...(who ? [h("span", { class: "tenant" }, who.tenant.slug), h("span", { class: "role" }, who.user.role)] : ["Sign in"]),
+  );
   link.setAttribute("aria-label", who ? `Account: ${who.user.email} of ${who.tenant.slug}` : "Sign in");
 }
 
@@ -67,7 +69,13 @@ connection.addEventListener("back", async () => {
   else if (document.querySelector("main .problem") && !document.querySelector("dialog[open]")) router.show();
 });
 
-setInterval(() => document.querySelectorAll("time").forEach((one) => { say(one, ago(new Date(one.dateTime))); }), 30_000);
+setInterval(
+  () =>
+    document.querySelectorAll("time").forEach((one) => {
+      say(one, ago(new Date(one.dateTime)));
+    }),
+  30_000,
+);
 signedInAs();
 connection.start();
 await resume();

@@ -14,18 +14,39 @@ export function banner(place, connection, notices) {
     if (connection.away) button.focus();
   });
   // Alert once, with what does not change; a countdown that is read out every second helps nobody.
-  const alert = h("div", { role: "alert" },
-    h("p", { class: "problem-title" }, "The API is away"), h("p", {}, `${BASE}: `, why));
-  const box = h("section", { class: "away", "aria-label": "The API is away" },
+  const alert = h(
+    "div",
+    { role: "alert" },
+    h("p", { class: "problem-title" }, "The API is away"),
+    h("p", {}, `${BASE}: `, why),
+  );
+  const box = h(
+    "section",
+    { class: "away", "aria-label": "The API is away" },
     alert,
     h("div", { class: "away-next" }, h("p", { "aria-hidden": "true" }, countdown), button),
-    h("ul", { class: "commands" },
+    h(
+      "ul",
+      { class: "commands" },
       h("li", {}, copyable("jeex status", "the command"), " what runs"),
       h("li", {}, copyable("jeex doctor", "the command"), " what is wrong, and what mends it"),
-      h("li", {}, copyable("jeex up", "the command"), " starts what is missing")),
-    h("details", {}, h("summary", {}, "It runs, and this stays?"),
-      h("p", {}, "Then it may not accept this page: ", h("code", {}, location.origin), " has to be in ",
-        h("code", {}, "JEEX_CORS_ORIGINS"), ", and is where the page is opened as 127.0.0.1 or localhost.")));
+      h("li", {}, copyable("jeex up", "the command"), " starts what is missing"),
+    ),
+    h(
+      "details",
+      {},
+      h("summary", {}, "It runs, and this stays?"),
+      h(
+        "p",
+        {},
+        "Then it may not accept this page: ",
+        h("code", {}, location.origin),
+        " has to be in ",
+        h("code", {}, "JEEX_CORS_ORIGINS"),
+        ", and is where the page is opened as 127.0.0.1 or localhost.",
+      ),
+    ),
+  );
   let ticking = null;
 
   function tick() {

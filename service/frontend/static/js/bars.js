@@ -9,11 +9,20 @@ const PLACES = 60; // as many as are remembered
 export function bars(name, checks) {
   const slowest = Math.max(1, ...checks.map((one) => one.latency ?? 0));
   const first = PLACES - checks.length; // the newest is at the right end
-  return svg("svg", {
-    class: "bars", viewBox: `0 0 ${PLACES * WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": `${name}: ${inWords(checks)}`,
-  },
+  return svg(
+    "svg",
+    {
+      class: "bars",
+      viewBox: `0 0 ${PLACES * WIDTH} ${HEIGHT}`,
+      preserveAspectRatio: "none",
+      role: "img",
+      "aria-label": `${name}: ${inWords(checks)}`,
+    },
     Array.from({ length: first }, (_, place) => bar(place, "none", 2)),
-    checks.map((one, place) => bar(first + place, one.status, height(one, slowest), `${one.at.toLocaleTimeString()}: ${told(one)}`)));
+    checks.map((one, place) =>
+      bar(first + place, one.status, height(one, slowest), `${one.at.toLocaleTimeString()}: ${told(one)}`),
+    ),
+  );
 }
 
 function height(one, slowest) {
@@ -23,8 +32,11 @@ function height(one, slowest) {
 }
 
 function bar(place, status, tall, title) {
-  return svg("rect", { class: `bar ${status}`, x: place * WIDTH + 0.75, y: HEIGHT - tall, width: WIDTH - 1.5, height: tall, rx: 0.75 },
-    title ? svg("title", {}, title) : null);
+  return svg(
+    "rect",
+    { class: `bar ${status}`, x: place * WIDTH + 0.75, y: HEIGHT - tall, width: WIDTH - 1.5, height: tall, rx: 0.75 },
+    title ? svg("title", {}, title) : null,
+  );
 }
 
 const told = (one) => (one.status === "up" ? `up, ${milliseconds(one.latency)}` : one.status);
@@ -32,7 +44,10 @@ const told = (one) => (one.status === "up" ? `up, ${milliseconds(one.latency)}` 
 export const milliseconds = (number) => `${number < 10 ? number.toFixed(1) : Math.round(number)} ms`;
 
 export function summary(checks) {
-  const latencies = checks.filter((one) => one.status === "up").map((one) => one.latency).sort((a, b) => a - b);
+  const latencies = checks
+    .filter((one) => one.status === "up")
+    .map((one) => one.latency)
+    .sort((a, b) => a - b);
   return {
     checks: checks.length,
     up: latencies.length,

@@ -17,11 +17,16 @@
   }
 
   // Of an element that cannot be loaded the error does not bubble; it can be seen on its way down.
-  addEventListener("error", (event) => {
-    const what = event.target;
-    if (failed || !(what instanceof HTMLScriptElement || (what instanceof HTMLLinkElement && what.rel === "stylesheet"))) return;
-    failed = true;
-    if (document.readyState === "complete") again();
-    else addEventListener("load", again);
-  }, true);
+  addEventListener(
+    "error",
+    (event) => {
+      const what = event.target;
+      if (failed || !(what instanceof HTMLScriptElement || (what instanceof HTMLLinkElement && what.rel === "stylesheet")))
+        return;
+      failed = true;
+      if (document.readyState === "complete") again();
+      else addEventListener("load", again);
+    },
+    true,
+  );
 })();

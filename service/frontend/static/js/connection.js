@@ -24,7 +24,9 @@ export class Connection extends EventTarget {
   }
 
   start() {
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.ask(); });
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.ask();
+    });
     return this.ask();
   }
 
@@ -34,7 +36,12 @@ export class Connection extends EventTarget {
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = null;
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => { if (!document.hidden) this.ask(); }, Math.max(0, this.next - Date.now()));
+      this.#timer = setTimeout(
+        () => {
+          if (!document.hidden) this.ask();
+        },
+        Math.max(0, this.next - Date.now()),
+      );
     });
     return this.#asking;
   }

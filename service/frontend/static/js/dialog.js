@@ -8,7 +8,9 @@ export function open({ title, content, wide = false, signal, closed, cancel }) {
   const dialog = h("dialog", { "aria-labelledby": id, class: wide ? "wide" : null }, h("h2", { id }, title), content);
   const opener = document.activeElement;
   document.body.append(dialog);
-  dialog.addEventListener("cancel", (event) => { if (cancel && !cancel()) event.preventDefault(); });
+  dialog.addEventListener("cancel", (event) => {
+    if (cancel && !cancel()) event.preventDefault();
+  });
   dialog.addEventListener("close", () => {
     dialog.remove();
     if (opener?.isConnected) opener.focus();
@@ -22,11 +24,17 @@ export function open({ title, content, wide = false, signal, closed, cancel }) {
 // True when the action was chosen.
 export function confirm({ title, text, action, danger = false, signal }) {
   return new Promise((resolve) => {
-    const content = h("form", { method: "dialog" },
+    const content = h(
+      "form",
+      { method: "dialog" },
       [text].flat().map((one) => h("p", {}, one)),
-      h("div", { class: "actions" },
+      h(
+        "div",
+        { class: "actions" },
         h("button", { value: "", autofocus: true }, "Keep it"),
-        h("button", { value: "yes", class: danger ? "danger" : "primary" }, action)));
+        h("button", { value: "yes", class: danger ? "danger" : "primary" }, action),
+      ),
+    );
     open({ title, content, signal, closed: (value) => resolve(value === "yes") });
   });
 }

@@ -35,7 +35,11 @@ export function time(text) {
   return h("time", { datetime: text, title: when.toLocaleString() }, ago(when));
 }
 
-const UNITS = [["day", 86_400], ["hour", 3_600], ["minute", 60]];
+const UNITS = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+];
 const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
 export function ago(when, now = Date.now()) {
@@ -60,16 +64,31 @@ export function copyable(text, what) {
       getSelection().addRange(range);
       button.textContent = "Selected";
     }
-    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    setTimeout(() => {
+      button.textContent = "Copy";
+    }, 2000);
   });
   const code = h("code", {}, text);
   return h("span", { class: "copyable" }, code, button);
 }
 
 const TONES = {
-  up: "good", ok: "good", done: "good", active: "good", published: "good",
-  running: "busy", queued: "calm", draft: "calm", archived: "calm", cancelled: "calm",
-  down: "bad", away: "bad", dead: "bad", suspended: "bad", degraded: "warn", unknown: "calm",
+  up: "good",
+  ok: "good",
+  done: "good",
+  active: "good",
+  published: "good",
+  running: "busy",
+  queued: "calm",
+  draft: "calm",
+  archived: "calm",
+  cancelled: "calm",
+  down: "bad",
+  away: "bad",
+  dead: "bad",
+  suspended: "bad",
+  degraded: "warn",
+  unknown: "calm",
 };
 
 // A word with a tone. The word says it; the colour only repeats it.

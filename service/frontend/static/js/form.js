@@ -15,20 +15,30 @@ export function ask({ title, action, fields, values = {}, save, latest, wide = f
     const inputs = new Map(fields.map((field) => [field.name, control(field, values[field.name])]));
     const said = h("div", { class: "said" });
     const submit = h("button", { type: "submit", class: "primary" }, action);
-    const form = h("form", { novalidate: true }, said, [...inputs.values()].map((one) => one.row),
-      h("div", { class: "actions" },
-        h("button", { type: "button", onclick: () => leave() }, "Cancel"),
-        submit));
+    const form = h(
+      "form",
+      { novalidate: true },
+      said,
+      [...inputs.values()].map((one) => one.row),
+      h("div", { class: "actions" }, h("button", { type: "button", onclick: () => leave() }, "Cancel"), submit),
+    );
 
     const now = () => Object.fromEntries([...inputs].map(([name, one]) => [name, one.input.value]));
     let began = now(); // as the browser has it: a text area knows one kind of line end only
     const changes = () => Object.fromEntries(Object.entries(now()).filter(([name, value]) => value !== began[name]));
     const changed = () => Object.keys(changes()).length > 0;
-    const warn = (event) => { if (changed()) event.preventDefault(); };
+    const warn = (event) => {
+      if (changed()) event.preventDefault();
+    };
     addEventListener("beforeunload", warn);
 
     async function leave() {
-      const lost = { title: "Discard your changes?", text: "What you have typed here is not saved.", action: "Discard", danger: true };
+      const lost = {
+        title: "Discard your changes?",
+        text: "What you have typed here is not saved.",
+        action: "Discard",
+        danger: true,
+      };
       if (!changed() || (await confirm(lost))) dialog.close();
     }
 
@@ -36,7 +46,8 @@ export function ask({ title, action, fields, values = {}, save, latest, wide = f
       event.preventDefault();
       said.replaceChildren();
       if (!complete(inputs)) return;
-      if (latest && !changed()) { // nothing to save
+      if (latest && !changed()) {
+        // nothing to save
         dialog.close();
         return;
       }
@@ -83,23 +94,41 @@ export function ask({ title, action, fields, values = {}, save, latest, wide = f
         settle("This is the newest version now.");
       });
       keep.addEventListener("click", () => {
-        take(theirs, [...inputs.keys()].filter((name) => !(name in mine)));
+        take(
+          theirs,
+          [...inputs.keys()].filter((name) => !(name in mine)),
+        );
         settle("Your changes stand on top of their version now. Saving makes them the newest.");
       });
       function settle(text) {
         said.replaceChildren(h("p", { role: "status" }, text));
         submit.focus();
       }
-      const box = h("div", { class: "problem", role: "alert" },
+      const box = h(
+        "div",
+        { class: "problem", role: "alert" },
         h("p", { class: "problem-title" }, "Somebody was faster"),
-        h("p", {}, `Since you opened this, it was saved as version ${theirs.row_version}. Yours is not saved, and not lost.`),
-        h("dl", { class: "differs" }, differs.map((field) => [
-          h("dt", {}, `${field.label}, theirs`),
-          h("dd", {}, h("pre", { tabindex: "0", "aria-label": `${field.label}, theirs` }, theirs[field.name] || "(empty)")),
-        ])),
+        h(
+          "p",
+          {},
+          `Since you opened this, it was saved as version ${theirs.row_version}. Yours is not saved, and not lost.`,
+        ),
+        h(
+          "dl",
+          { class: "differs" },
+          differs.map((field) => [
+            h("dt", {}, `${field.label}, theirs`),
+            h(
+              "dd",
+              {},
+              h("pre", { tabindex: "0", "aria-label": `${field.label}, theirs` }, theirs[field.name] || "(empty)"),
+            ),
+          ]),
+        ),
         differs.length ? null : h("p", {}, "They changed other fields than you did."),
         h("p", { class: "trace" }, `Request ${error.requestId}`),
-        h("div", { class: "actions start" }, use, keep));
+        h("div", { class: "actions start" }, use, keep),
+      );
       said.replaceChildren(box);
       use.focus();
     }
@@ -110,7 +139,10 @@ export function ask({ title, action, fields, values = {}, save, latest, wide = f
     }
 
     const dialog = open({
-      title, content: form, wide, signal,
+      title,
+      content: form,
+      wide,
+      signal,
       cancel: () => {
         if (!changed()) return true;
         leave();
@@ -130,7 +162,11 @@ function control(field, value) {
   const shared = { id, name: field.name, required: field.required, maxlength: field.limit };
   let input;
   if (field.kind === "choice") {
-    input = h("select", shared, field.options.map((one) => h("option", { value: one }, one)));
+    input = h(
+      "select",
+      shared,
+      field.options.map((one) => h("option", { value: one }, one)),
+    );
   } else if (field.kind === "text") {
     input = h("textarea", { ...shared, rows: field.rows ?? 4, class: field.mono ? "mono" : null, spellcheck: !field.mono });
   } else {
@@ -146,14 +182,22 @@ function control(field, value) {
     if (text) input.setAttribute("aria-invalid", "true");
     else input.removeAttribute("aria-invalid");
   }
-  const row = h("div", { class: field.half ? "field half" : "field" }, h("label", { for: id }, field.label), input, hint, error);
+  const row = h(
+    "div",
+    { class: field.half ? "field half" : "field" },
+    h("label", { for: id }, field.label),
+    input,
+    hint,
+    error,
+  );
   return { input, row, wrong };
 }
 
 // What the browser itself can tell, said at the field.
 function complete(inputs) {
   const bad = [...inputs.values()].filter((one) => !one.input.checkValidity());
-  for (const one of bad) one.wrong(one.input.validity.valueMissing ? "This is needed." : "This is not of the form that is described.");
+  for (const one of bad)
+    one.wrong(one.input.validity.valueMissing ? "This is needed." : "This is not of the form that is described.");
   bad[0]?.input.focus();
   return bad.length === 0;
 }

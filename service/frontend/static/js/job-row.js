@@ -19,14 +19,25 @@ export class JobRow {
 
   constructor(job, acts) {
     const make = (words, act) => h("button", { type: "button", hidden: true, onclick: () => act(this.job) }, words);
-    this.#buttons = { download: make("Download", acts.download), retry: make("Retry", acts.retry), cancel: make("Cancel", acts.cancel) };
-    this.element = h("li", { class: "job" },
+    this.#buttons = {
+      download: make("Download", acts.download),
+      retry: make("Retry", acts.retry),
+      cancel: make("Cancel", acts.cancel),
+    };
+    this.element = h(
+      "li",
+      { class: "job" },
       h("div", { class: "job-what" }, this.#kind, this.#message),
       h("p", { class: "row-side" }, this.#status, this.#when),
-      this.#bar, this.#error,
-      h("div", { class: "job-foot" },
+      this.#bar,
+      this.#error,
+      h(
+        "div",
+        { class: "job-foot" },
         h("details", {}, h("summary", {}, "Details"), this.#facts),
-        h("div", { class: "actions" }, Object.values(this.#buttons))));
+        h("div", { class: "actions" }, Object.values(this.#buttons)),
+      ),
+    );
     this.update(job);
   }
 
@@ -65,7 +76,9 @@ export class JobRow {
     const words = JSON.stringify([job.attempts, job.started_at, job.finished_at, job.request_id]);
     if (this.#facts.dataset.words === words) return; // a copy button in use stays
     this.#facts.dataset.words = words;
-    this.#facts.replaceChildren(...facts.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    this.#facts.replaceChildren(
+      ...facts.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+    );
   }
 }
 
@@ -79,7 +92,9 @@ function possible(job) {
 
 function told(job) {
   const again = job.status === "queued" && job.attempts > 0;
-  const waits = again ? `Waiting for attempt ${job.attempts + 1} of ${job.max_attempts}${job.run_at ? `, at ${new Date(job.run_at).toLocaleTimeString()}` : ""}` : "";
+  const waits = again
+    ? `Waiting for attempt ${job.attempts + 1} of ${job.max_attempts}${job.run_at ? `, at ${new Date(job.run_at).toLocaleTimeString()}` : ""}`
+    : "";
   const percent = job.status === "running" && job.progress !== null ? `${job.progress} %` : "";
   return [percent, waits, job.message].filter(Boolean).join(" · ");
 }

@@ -24,7 +24,13 @@ export class Listing {
     this.#options = options;
     this.#items = h("ul", { class: "rows card", "aria-label": options.label, hidden: true });
     this.#more.addEventListener("click", () => this.#load(true));
-    this.element = h("div", { class: "listing" }, this.#said, this.#items, h("div", { class: "listing-end" }, this.#count, this.#more));
+    this.element = h(
+      "div",
+      { class: "listing" },
+      this.#said,
+      this.#items,
+      h("div", { class: "listing-end" }, this.#count, this.#more),
+    );
   }
 
   // From the start, with `values` added to what is asked.
@@ -66,7 +72,11 @@ export class Listing {
 
 // A choice above a list. `options`: [[value, words]].
 export function chooser(id, label, options, chosen) {
-  const select = h("select", { id }, options.map(([value, words]) => h("option", { value }, words)));
+  const select = h(
+    "select",
+    { id },
+    options.map(([value, words]) => h("option", { value }, words)),
+  );
   select.addEventListener("change", () => chosen(select.value));
   return h("div", { class: "chooser" }, h("label", { for: id }, label), select);
 }

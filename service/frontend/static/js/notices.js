@@ -38,7 +38,13 @@ export class Notices {
   }
 
   #show(notice) {
-    notice.append(h("button", { type: "button", class: "quiet", "aria-label": "Dismiss this message", onclick: () => notice.remove() }, "✕"));
+    notice.append(
+      h(
+        "button",
+        { type: "button", class: "quiet", "aria-label": "Dismiss this message", onclick: () => notice.remove() },
+        "✕",
+      ),
+    );
     this.#place.replaceChildren(notice);
   }
 }

@@ -10,14 +10,24 @@ export function problemBox(error, { again } = {}) {
   box.append(h("p", { class: "problem-title" }, said.title), h("p", {}, said.detail));
   if (error instanceof Problem) {
     if (error.errors.length && !(error.errors.length === 1 && error.errors[0].detail === error.detail)) {
-      box.append(h("ul", {}, error.errors.map((one) => h("li", {}, `${fieldOf(one) || "request"}: ${one.detail}`))));
+      box.append(
+        h(
+          "ul",
+          {},
+          error.errors.map((one) => h("li", {}, `${fieldOf(one) || "request"}: ${one.detail}`)),
+        ),
+      );
     }
     if (error.hint) box.append(h("p", {}, `What helps: ${error.hint}`));
     if (error.requestId) {
       box.append(
         h("p", { class: "trace" }, h("span", {}, "Request "), copyable(error.requestId, "the request id")),
-        h("p", { class: "trace" }, h("span", {}, "What happened, across all services: "),
-          copyable(`jeex trace ${error.requestId}`, "the command")),
+        h(
+          "p",
+          { class: "trace" },
+          h("span", {}, "What happened, across all services: "),
+          copyable(`jeex trace ${error.requestId}`, "the command"),
+        ),
       );
     }
   }

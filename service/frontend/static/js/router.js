@@ -36,7 +36,11 @@ export class Router {
       if (view && link.dataset.tab === view.tab) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
-    if (!view) root.append(h("h1", { tabindex: "-1" }, "There is nothing here"), h("p", {}, h("a", { href: "#/" }, "To the health of the stack")));
+    if (!view)
+      root.append(
+        h("h1", { tabindex: "-1" }, "There is nothing here"),
+        h("p", {}, h("a", { href: "#/" }, "To the health of the stack")),
+      );
     else if (!view.open && !this.#page.session.signedIn) signIn(root, this.#page, signal);
     else view.show(root, this.#page, signal, ...view.path.exec(path).slice(1));
     this.titled(root);

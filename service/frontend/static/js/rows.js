@@ -46,9 +46,18 @@ export class Row {
   // A dialog; true when something was saved.
   async edit({ title, fields, signal, wide }) {
     const saved = await ask({
-      title, fields, signal, wide, values: this.data, action: "Save",
+      title,
+      fields,
+      signal,
+      wide,
+      values: this.data,
+      action: "Save",
       save: async (_, changes) => {
-        const { data, etag } = await this.#session.ask(this.#path, { method: "PATCH", body: changes, headers: { "If-Match": this.#etag } });
+        const { data, etag } = await this.#session.ask(this.#path, {
+          method: "PATCH",
+          body: changes,
+          headers: { "If-Match": this.#etag },
+        });
         this.#take(data, etag);
         return data;
       },
@@ -74,13 +83,24 @@ export function create(session, { title, path, fields, values, fixed = {}, signa
   let last = "";
   let once = "";
   return ask({
-    title, fields, values, signal, wide, action: "Create",
+    title,
+    fields,
+    values,
+    signal,
+    wide,
+    action: "Create",
     save: async (given) => {
       const body = { ...fixed, ...given };
       const text = JSON.stringify(body);
-      if (text !== last) once = [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
+      if (text !== last)
+        once = [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, "0")).join("");
       last = text;
-      const { data } = await session.ask(path, { method: "POST", body, headers: { "Idempotency-Key": once }, repeatable: true });
+      const { data } = await session.ask(path, {
+        method: "POST",
+        body,
+        headers: { "Idempotency-Key": once },
+        repeatable: true,
+      });
       return data;
     },
   });

@@ -114,7 +114,9 @@ export class Session extends EventTarget {
 
   // False when the key is refused. With Vault away, or the API, the key itself serves until the next try.
   #renewed() {
-    this.#renewing ??= this.#renew().finally(() => { this.#renewing = null; });
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = null;
+    });
     return this.#renewing;
   }
 

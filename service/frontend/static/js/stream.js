@@ -7,9 +7,8 @@ const QUIET = 40_000; // ms without a word; the API says something every 15 s
 const DELAYS = [1_000, 2_000, 5_000, 10_000, 20_000]; // ms until the next try
 const STEADY = 10_000; // ms after which a stream was a good one, and the pauses begin anew
 
-// Until `signal` ends: `opened()` once there is a stream, `event(name, data)` for each event, `broken(reason, next)` with the
-// time of the next try in ms of the clock. Nothing is held open for a tab that nobody sees: a browser has six connections to
-// one origin in all.
+// Until `signal` ends: `opened()` once there is a stream, `event(name, data)` for each event, `broken(reason)` when it is gone.
+// Nothing is held open for a tab that nobody sees: a browser has six connections to one origin in all.
 export async function follow(open, { signal, opened, event, broken }) {
   let failures = 0;
   while (!signal.aborted) {
@@ -33,7 +32,7 @@ export async function follow(open, { signal, opened, event, broken }) {
     }
     failures = Date.now() - began > STEADY ? 1 : failures + 1;
     const wait = DELAYS[Math.min(failures, DELAYS.length) - 1];
-    broken(reason, Date.now() + wait);
+    broken(reason);
     await pause(wait, signal);
   }
 }
@@ -72,7 +71,9 @@ function parse(block, event) {
 // A signal that ends when the tab is hidden, with the view, or when it is told to.
 function hidden(signal) {
   const controller = new AbortController();
-  const listen = () => { if (document.hidden) controller.abort(); };
+  const listen = () => {
+    if (document.hidden) controller.abort();
+  };
   document.addEventListener("visibilitychange", listen);
   return {
     signal: AbortSignal.any([signal, controller.signal]),
@@ -100,6 +101,9 @@ function visible(signal) {
 function pause(ms, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); });
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
   });
 }

@@ -5,7 +5,16 @@ import { Row, attempts } from "../rows.js";
 
 export const DOCUMENT_FIELDS = [
   { name: "title", label: "Title", kind: "line", half: true, required: true, limit: 300 },
-  { name: "path", label: "Path", kind: "line", half: true, required: true, limit: 512, pattern: "[a-z0-9][a-z0-9._\\-]*(/[a-z0-9][a-z0-9._\\-]*)*", hint: "Such as guides/install, in small letters." },
+  {
+    name: "path",
+    label: "Path",
+    kind: "line",
+    half: true,
+    required: true,
+    limit: 512,
+    pattern: "[a-z0-9][a-z0-9._\\-]*(/[a-z0-9][a-z0-9._\\-]*)*",
+    hint: "Such as guides/install, in small letters.",
+  },
   { name: "type", label: "Type", kind: "choice", half: true, options: ["markdown", "text", "html", "json"] },
   { name: "status", label: "Status", kind: "choice", half: true, options: ["draft", "published", "archived"] },
   { name: "content", label: "Content", kind: "text", rows: 14, mono: true },
@@ -21,8 +30,18 @@ export async function documentView(root, page, signal, id) {
   const said = h("div", { class: "said" });
   const content = h("pre", { class: "content card", tabindex: "0", role: "region", "aria-label": "Content", hidden: true });
   root.append(
-    h("nav", { class: "trail", "aria-label": "Where you are" }, h("a", { href: "#/projects" }, "Projects"), h("span", { "aria-hidden": "true" }, "/"), back),
-    h("div", { class: "head" }, heading, buttons), facts, said, content);
+    h(
+      "nav",
+      { class: "trail", "aria-label": "Where you are" },
+      h("a", { href: "#/projects" }, "Projects"),
+      h("span", { "aria-hidden": "true" }, "/"),
+      back,
+    ),
+    h("div", { class: "head" }, heading, buttons),
+    facts,
+    said,
+    content,
+  );
 
   const doing = attempts(said, signal, async () => {
     await one.read(signal);
@@ -34,7 +53,11 @@ export async function documentView(root, page, signal, id) {
     heading.textContent = title;
     back.href = `#/projects/${project}`;
     if (back.dataset.of !== project) named(project).catch(() => {});
-    facts.replaceChildren(pill(status), h("code", {}, path), h("span", { class: "soft" }, `${type}, edition ${version}, changed `, time(updated)));
+    facts.replaceChildren(
+      pill(status),
+      h("code", {}, path),
+      h("span", { class: "soft" }, `${type}, edition ${version}, changed `, time(updated)),
+    );
     content.hidden = false;
     content.textContent = text;
     content.classList.toggle("soft", text === "");
@@ -48,19 +71,26 @@ export async function documentView(root, page, signal, id) {
   }
 
   async function edit() {
-    if (await one.edit({ title: "Edit document", fields: DOCUMENT_FIELDS, signal, wide: true })) notices.tell("The document is saved.");
+    if (await one.edit({ title: "Edit document", fields: DOCUMENT_FIELDS, signal, wide: true }))
+      notices.tell("The document is saved.");
     draw();
   }
 
   async function remove() {
     const { title, project_id: project } = one.data;
-    if (!(await one.remove({ title: `Delete “${title}”?`, text: "It can be brought back until it is purged.", signal }))) return;
+    if (!(await one.remove({ title: `Delete “${title}”?`, text: "It can be brought back until it is purged.", signal })))
+      return;
     location.hash = `#/projects/${project}`;
-    notices.tell(`“${title}” is deleted.`, { action: { label: "Undo", run: async () => {
-      await one.restore();
-      location.hash = `#/documents/${id}`;
-      notices.tell(`“${title}” is back.`);
-    } } });
+    notices.tell(`“${title}” is deleted.`, {
+      action: {
+        label: "Undo",
+        run: async () => {
+          await one.restore();
+          location.hash = `#/documents/${id}`;
+          notices.tell(`“${title}” is back.`);
+        },
+      },
+    });
   }
 
   await doing(async () => {
@@ -69,6 +99,7 @@ export async function documentView(root, page, signal, id) {
     if (session.who.user.role === "viewer") return;
     buttons.append(
       h("button", { type: "button", onclick: () => doing(edit) }, "Edit"),
-      h("button", { type: "button", class: "danger", onclick: () => doing(remove) }, "Delete"));
+      h("button", { type: "button", class: "danger", onclick: () => doing(remove) }, "Delete"),
+    );
   });
 }

@@ -10,7 +10,14 @@ import { follow } from "../stream.js";
 
 const POLL = 5_000; // ms between two looks while there is no stream
 const LIMIT = 25;
-const STATUSES = [["", "All"], ["queued", "Queued"], ["running", "Running"], ["done", "Done"], ["dead", "Dead"], ["cancelled", "Cancelled"]];
+const STATUSES = [
+  ["", "All"],
+  ["queued", "Queued"],
+  ["running", "Running"],
+  ["done", "Done"],
+  ["dead", "Dead"],
+  ["cancelled", "Cancelled"],
+];
 
 export function jobs(root, page, signal) {
   const { session } = page;
@@ -30,7 +37,13 @@ export function jobs(root, page, signal) {
   root.append(
     h("div", { class: "head" }, h("h1", { tabindex: "-1" }, "Jobs"), live),
     h("div", { class: "tools" }, chooser("status", "Show", STATUSES, choose)),
-    said, heard, h("h2", { class: "unseen" }, "The jobs"), empty, list, h("div", { class: "listing-end" }, more));
+    said,
+    heard,
+    h("h2", { class: "unseen" }, "The jobs"),
+    empty,
+    list,
+    h("div", { class: "listing-end" }, more),
+  );
   more.addEventListener("click", () => load(cursor));
   signal.addEventListener("abort", () => clearInterval(poll));
 
@@ -85,10 +98,11 @@ export function jobs(root, page, signal) {
   }
 
   function acting(what) {
-    return (job) => doing(async () => {
-      const { data } = await session.ask(`/api/v1/jobs/${job.id}/${what}`, { method: "POST" });
-      if (data?.id) put(data);
-    });
+    return (job) =>
+      doing(async () => {
+        const { data } = await session.ask(`/api/v1/jobs/${job.id}/${what}`, { method: "POST" });
+        if (data?.id) put(data);
+      });
   }
 
   function download(job) {
