@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-SUBJECTS = ("startup", "doctor", "stack", "api", "trace", "growth", "rotation", "image", "compose")
-SUBJECTS = ("startup", "doctor", "stack", "api", "growth", "rotation", "queue", "image", "compose")
+SUBJECTS = ("startup", "doctor", "stack", "api", "trace", "growth", "rotation", "image", "compose", "queue", "cache")
 
 
 def main(chosen: list[str]) -> int:

@@ -1,7 +1,7 @@
 """The profile `observability`: off by default, hardened like the rest, and its files are what their programs read.
 
-Its images are not pulled by tests. VictoriaMetrics and Prometheus are asked where they are installed; Vector's and VictoriaLogs'
-own programs have not been run here.
+Its images are not pulled by tests. VictoriaMetrics and Prometheus are asked where they are installed; the programs of Vector
+and VictoriaLogs are not.
 """
 
 from __future__ import annotations
@@ -84,15 +84,16 @@ def test_victoria_metrics_scrapes_a_running_api(twins: Twins, tmp_path: Path) ->
     config.write_text(text)
     port = free_port()
     argv = ["victoria-metrics", f"-storageDataPath={tmp_path}/data", f"-promscrape.config={config}", "-retentionPeriod=14d"]
+    argv += ["-search.latencyOffset=0s"]  # else what is younger than 30 s is not shown
     process = subprocess.Popen([*argv, f"-httpListenAddr=127.0.0.1:{port}"], stderr=subprocess.DEVNULL)
     try:
         where = f"http://127.0.0.1:{port}"
 
         def up() -> bool:
-            status, found, _ = request("GET", f"{where}/api/v1/query?query=jeex_cache_breaker_open&latency_offset=1ms")
+            status, found, _ = request("GET", f"{where}/api/v1/query?query=jeex_cache_breaker_open")
             return status == 200 and bool(found["data"]["result"])
 
         until(up, seconds=30)
-        assert request("GET", f"{where}/health")[0] == request("GET", f"{where}/vmui/")[0] == 200
+        assert request("GET", f"{where}/health")[0] == 200
     finally:
         stop(process)
