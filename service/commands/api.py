@@ -63,7 +63,7 @@ def run(environ: Mapping[str, str]) -> int:
     spans: Spans = traces or NO_SPANS
     session.spans = spans
     link = Link(found.redis_url, spans=spans) if found.redis_url else None
-    cache = cached(found, link)
+    cache = entrance.cached(found, link)
     pooled = partial(entrance.pool, found, session, changes=cache, spans=spans)
     database = pooled("app", found.database_url, found.database_pool_size)
     administration = None
@@ -74,6 +74,8 @@ def run(environ: Mapping[str, str]) -> int:
     vault = late_vault(found)
     secrets = SecretCache(session)
     metrics = measured({"app": database, "admin": administration}, cache, session)
+    if administration is not None:
+        metrics.queue = _Jobs(administration)
     parts = Parts(
         database=database,
         administration=administration,
@@ -125,11 +127,17 @@ def run(environ: Mapping[str, str]) -> int:
     return serve(app, host=found.api_host, port=found.api_port, draining=parts.draining, drain=found.drain_seconds)
 
 
-def cached(found: Settings, link: Link | None) -> Cache | None:
-    """Copies of what is read most, where there is a Redis to keep them in and nobody has said no."""
-    if link is None or found.cache == "off":
-        return None
-    return Cache(link, ttl=found.cache_ttl, absent_ttl=found.cache_absent_ttl, limit=found.cache_value_limit)
+class _Jobs:
+    """How many jobs of all tenants are to be done, for the metrics."""
+
+    def __init__(self, administration: Database) -> None:
+        self._administration = administration
+
+    async def depth(self) -> Mapping[str, int]:
+        """See QueueDepth."""
+        async with self._administration.direct() as driver:
+            found = await due_jobs.depth(driver)
+        return {"queued": found.waiting, "running": found.running}
 
 
 def measured(pools: Mapping[str, Database | None], cache: Cache | None, session: VaultSession) -> Metrics:

@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from service.adapters.cache import Cache
 from service.adapters.database import Database
 from service.adapters.freshness import Changes
+from service.adapters.link import Link
 from service.adapters.secret_cache import SecretCache
 from service.adapters.vault_session import Handover, Identity, SecretId, VaultSession
 from service.core import settings
@@ -88,6 +90,13 @@ async def _settings(session: VaultSession) -> Mapping[str, str]:
             await asyncio.sleep(0.5)
         else:
             return stored.values if stored else {}
+
+
+def cached(found: Settings, link: Link | None) -> Cache | None:
+    """Copies of what is read most, where there is a Redis to keep them in and nobody has said no."""
+    if link is None or found.cache == "off":
+        return None
+    return Cache(link, ttl=found.cache_ttl, absent_ttl=found.cache_absent_ttl, limit=found.cache_value_limit)
 
 
 def pool(

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from service.adapters import jobs, listening
+from service.adapters.cache import Cache
+from service.adapters.database import Database
 from service.adapters.due_jobs import Depth
+from service.adapters.link import Link
 from service.adapters.streaq_transport import StreaqTransport
 from service.adapters.transport import LocalTransport, Signer, Transport
 from service.adapters.vault_session import VaultSession
 from service.commands import entrance
-from service.core.errors import VaultUnavailable
+from service.core.errors import Unavailable, VaultUnavailable
 from service.core.settings import Secret, Settings
 from service.services import export, purge, secrets, upkeep
 from service.services.job_kinds import Finish, Job, JobKind
@@ -23,6 +26,7 @@ from service.services.job_relay import Changes, JobRelay, Pace
 from service.services.job_runner import JobRunner, Limits
 from service.services.jobs import EXPORT, PURGE, WARM
 from service.services.purge import Ages
+from service.services.reading import Reading
 from service.services.schedules import Schedule, Scheduler
 
 if TYPE_CHECKING:
@@ -44,7 +48,9 @@ async def work(found: Settings, session: VaultSession, ended: asyncio.Event, cou
     ear = entrance.pool(found, session, "app", found.database_url, 1, process=_PROCESS)
     pools = [database, administration, ear]
     ages = Ages(found.purge_after, found.jobs_kept)
-    kinds = {one.name: one for one in job_kinds(found, ages, warm_cache(found))}
+    link = Link(found.redis_url) if found.redis_url else None
+    cache = entrance.cached(found, link)
+    kinds = {one.name: one for one in job_kinds(found, ages, warming(cache, database))}
     changes = Changes(database)
     limits = Limits(found.worker_jobs, found.job_lease, found.job_backoff)
     runner = JobRunner(database, kinds, limits, changes.add)
@@ -57,6 +63,8 @@ async def work(found: Settings, session: VaultSession, ended: asyncio.Event, cou
         scheduler.run(),
         changes.tell(),
     ]
+    if cache is not None:
+        background.append(cache.keep())
     if found.database_pooler != "transaction":  # behind one there is no listening: the relay looks each second
         background.append(listening.listen(ear, jobs.CHANNEL, relay.heard, began=changes.woken.set))
     if session.may_enter:
@@ -75,6 +83,10 @@ async def work(found: Settings, session: VaultSession, ended: asyncio.Event, cou
             task.cancel()
         await asyncio.wait(tasks)
         await changes.flush()
+        if cache is not None:
+            await cache.close()
+        if link is not None:
+            await link.close()
         for one in pools:
             await one.close()
 
@@ -90,9 +102,18 @@ def job_kinds(found: Settings, ages: Ages, warm: Warm | None) -> list[JobKind]:
     return kinds
 
 
-def warm_cache(found: Settings) -> Warm | None:
+def warming(cache: Cache | None, database: Database) -> Warm | None:
     """What warms a tenant's cache; None where there is nothing to warm."""
-    return None
+    if cache is None:
+        return None
+    reading = Reading(cache, database)
+
+    async def warm(job: Job) -> Finish:
+        if not reading.usable:  # this process has only just started: jobs come out of the very Redis
+            raise Unavailable("the cache is not ready", code="CACHE_UNAVAILABLE")
+        return Finish(f"warmed {await reading.warm(job.tenant_id)} values")
+
+    return warm
 
 
 def schedules(found: Settings, kinds: dict[str, JobKind]) -> list[Schedule]:

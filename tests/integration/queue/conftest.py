@@ -135,6 +135,7 @@ class Plant:
             "REDIS_URL": self.valkey.url,
             "QUEUE_KEY": KEY,
             "PURGE_EVERY": "never",
+            "CACHE": "off",  # which would schedule jobs of its own
             "JOB_BACKOFF": "0.02",
             "WORKER_DRAIN": "0.2",
             "LOG_LEVEL": "info",
