@@ -40,6 +40,7 @@ class Key:
     table: str
     sort: Literal["row", "page"]
     what: bytes
+    shape: str = ""  # of the JSON: what another version of this code wrote is not taken for ours
 
     def __post_init__(self) -> None:
         if not isinstance(self.tenant_id, uuid.UUID):
@@ -50,14 +51,14 @@ class Key:
             raise ValueError("a key is of 16 bytes")
 
     @classmethod
-    def row(cls, tenant_id: uuid.UUID, table: str, row_id: uuid.UUID) -> Key:
+    def row(cls, tenant_id: uuid.UUID, table: str, row_id: uuid.UUID, *, shape: str = "") -> Key:
         """One row."""
-        return cls(tenant_id, table, "row", row_id.bytes)
+        return cls(tenant_id, table, "row", row_id.bytes, shape)
 
     @classmethod
-    def page(cls, tenant_id: uuid.UUID, table: str, *asked: object) -> Key:
+    def page(cls, tenant_id: uuid.UUID, table: str, *asked: object, shape: str = "") -> Key:
         """One page: what it was asked, as values whose repr says all."""
-        return cls(tenant_id, table, "page", hashlib.blake2b(repr(asked).encode(), digest_size=16).digest())
+        return cls(tenant_id, table, "page", hashlib.blake2b(repr(asked).encode(), digest_size=16).digest(), shape)
 
     @property
     def scope(self) -> Scope:
@@ -67,7 +68,7 @@ class Key:
     @property
     def name(self) -> str:
         """Where Redis has it."""
-        return f"{_PREFIX}:{self.tenant_id.hex}:{self.table}:{self.sort}:{self.what.hex()}"
+        return f"{_PREFIX}:{self.tenant_id.hex}:{self.table}:{self.sort}:{self.what.hex()}:{self.shape}"
 
     def claim(self, stamp: bytes) -> str:
         """Where Redis has who is reading it."""

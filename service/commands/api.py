@@ -62,7 +62,7 @@ def run(environ: Mapping[str, str]) -> int:
     traces = entrance.traces(found, "api")
     spans: Spans = traces or NO_SPANS
     session.spans = spans
-    link = Link(found.redis_url, spans=spans) if found.redis_url else None
+    link = Link(found.redis_url, timeout=found.redis_timeout, spans=spans) if found.redis_url else None
     cache = entrance.cached(found, link)
     pooled = partial(entrance.pool, found, session, changes=cache, spans=spans)
     database = pooled("app", found.database_url, found.database_pool_size)

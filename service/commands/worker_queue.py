@@ -48,7 +48,7 @@ async def work(found: Settings, session: VaultSession, ended: asyncio.Event, cou
     ear = entrance.pool(found, session, "app", found.database_url, 1, process=_PROCESS)
     pools = [database, administration, ear]
     ages = Ages(found.purge_after, found.jobs_kept)
-    link = Link(found.redis_url) if found.redis_url else None
+    link = Link(found.redis_url, timeout=found.redis_timeout) if found.redis_url else None
     cache = entrance.cached(found, link)
     kinds = {one.name: one for one in job_kinds(found, ages, warming(cache, database))}
     changes = Changes(database)

@@ -64,6 +64,7 @@ class Settings:
     database_statement_timeout: float = 30.0  # for one statement; PostgreSQL ends it
     database_pooler: str = "none"  # "transaction": connections go through one, so nothing may outlive a transaction
     redis_url: Secret = Secret()
+    redis_timeout: float = 0.2  # for one call; a read waits that long at most for a Redis that does not answer
     cache: str = "on"  # "off": nothing is kept in Redis, every read asks PostgreSQL
     cache_ttl: float = 60.0  # that a row or a page is kept; a change ends it at once
     cache_absent_ttl: float = 5.0  # that it is remembered that there is none
@@ -132,6 +133,7 @@ def load(
         database_statement_timeout=reader.number("DATABASE_STATEMENT_TIMEOUT", 30, 0.1, 3600),
         database_pooler=reader.one_of("DATABASE_POOLER", POOLERS, "none"),
         redis_url=reader.secret_url("REDIS_URL", "redis", "rediss"),
+        redis_timeout=reader.number("REDIS_TIMEOUT", 0.2, 0.01, 10),
         cache=reader.one_of("CACHE", ("on", "off"), "on"),
         cache_ttl=reader.number("CACHE_TTL", 60, 1, 3600),
         cache_absent_ttl=reader.number("CACHE_ABSENT_TTL", 5, 0.5, 3600),

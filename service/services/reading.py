@@ -6,6 +6,7 @@ row security; so is what a worker warms up.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from service.core.errors import NotFound
 from service.services import pages
 
 _STATEMENTS = {kind.name: Statements(kind) for kind in (PROJECT, DOCUMENT)}
+_SHAPES = {name: hashlib.blake2b(one.json.encode(), digest_size=4).hexdigest() for name, one in _STATEMENTS.items()}
 _FILTERS = frozenset({"project_id"})  # with which a first page is asked often enough to be kept
 _WARM = 50  # rows of each kind
 
@@ -69,7 +71,7 @@ class Cached:
                     return None
             return Value(row.version, row.json.encode())
 
-        found = await self._cache.read(Key.row(self._tenant_id, kind.table, row_id), load)
+        found = await self._cache.read(Key.row(self._tenant_id, kind.table, row_id, shape=_SHAPES[kind.name]), load)
         if found is None:
             raise unknown(kind)
         return Row(row_id, found.version, found.body.decode())
@@ -84,7 +86,7 @@ class Cached:
         if asked.after is not None or asked.deleted or not asked.filters.keys() <= _FILTERS:
             return (await load()).body
         named = (asked.limit, order, sorted((name, str(value)) for name, value in asked.filters.items()))
-        found = await self._cache.read(Key.page(self._tenant_id, kind.table, *named), load)
+        found = await self._cache.read(Key.page(self._tenant_id, kind.table, *named, shape=_SHAPES[kind.name]), load)
         assert found is not None  # noqa: S101 - an empty page is one
         return found.body
 

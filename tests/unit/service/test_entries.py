@@ -17,6 +17,7 @@ keys = st.builds(
     st.sampled_from(("project", "document")),
     st.sampled_from(("row", "page")),
     st.binary(min_size=16, max_size=16),
+    st.sampled_from(("", "a1", "b2")),
 )
 stamps = st.binary(min_size=16, max_size=16)
 entries = st.one_of(
