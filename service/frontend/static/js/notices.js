@@ -17,7 +17,7 @@ export class Notices {
   // `action`: { label, run }, such as undoing it. `link`: { label, href }.
   tell(text, { action, link } = {}) {
     const notice = h("div", { class: "notice" }, h("p", {}, text));
-    if (link) notice.append(h("a", { href: link.href }, link.label));
+    if (link) notice.append(h("a", { href: link.href, onclick: () => this.clear() }, link.label));
     if (action) {
       const button = h("button", { type: "button" }, action.label);
       button.addEventListener("click", async () => {
