@@ -10,6 +10,7 @@ ServiceError
 |-- PreconditionRequired   a change that does not say which version it is meant for
 |-- PreconditionFailed     a change that was meant for another version than the present one
 |-- TooManyRequests        more than is allowed in a while; `retry_after` says when to come back
+|-- JobCancelled           a job was asked to stop, and does
 |-- TenantNotBound         a mistake of ours: a query about a tenant's rows outside of that tenant's transaction
 |-- MigrationFailed        the schema could not be brought to the revision that was asked for
 `-- Unavailable            something we depend on cannot be reached
@@ -100,6 +101,12 @@ class TooManyRequests(ServiceError):
     def __init__(self, message: str, *, retry_after: int, code: str | None = None, hint: str = "") -> None:
         super().__init__(message, code=code, hint=hint)
         self.retry_after = retry_after
+
+
+class JobCancelled(ServiceError):
+    """A job was asked to stop, and does."""
+
+    code = "JOB_CANCELLED"
 
 
 class TenantNotBound(ServiceError):

@@ -14,13 +14,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from service.adapters.database import Database
-from service.core.errors import ServiceError
-
-
-class JobCancelled(ServiceError):
-    """The job was asked to stop, and does."""
-
-    code = "JOB_CANCELLED"
+from service.core.errors import JobCancelled
 
 
 @dataclass(frozen=True, slots=True)

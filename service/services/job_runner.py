@@ -19,8 +19,16 @@ from service.adapters.database import Database
 from service.adapters.due_jobs import Due
 from service.adapters.job_leases import Leased, Refused
 from service.core import logs
-from service.core.errors import Conflict, DatabaseUnavailable, Forbidden, InvalidInput, NotFound, Unavailable
-from service.services.job_kinds import Finish, Job, JobCancelled, JobKind
+from service.core.errors import (
+    Conflict,
+    DatabaseUnavailable,
+    Forbidden,
+    InvalidInput,
+    JobCancelled,
+    NotFound,
+    Unavailable,
+)
+from service.services.job_kinds import Finish, Job, JobKind
 
 _HOPELESS = (Conflict, Forbidden, InvalidInput, NotFound)  # what comes of them will come of the next attempt, too
 _WAIT = 2.0  # seconds that a message waits for room before it is left to others
