@@ -174,8 +174,9 @@ class Database:
             await _commit(driver)
             return
         scopes = frozenset(touched)
-        announced = await self._changes.announce(scopes)
+        announced = False
         try:
+            announced = await self._changes.announce(scopes)
             await _commit(driver)
         finally:  # whatever became of it, nobody knows it better than PostgreSQL
             await self._changes.done(scopes, announced=announced)
