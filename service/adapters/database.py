@@ -193,8 +193,9 @@ class Database:
             await _commit(driver, comment)
             return
         scopes = frozenset(touched)
-        announced = await self._changes.announce(scopes)
+        announced = False
         try:
+            announced = await self._changes.announce(scopes)
             await _commit(driver, comment)
         finally:  # whatever became of it, nobody knows it better than PostgreSQL
             await self._changes.done(scopes, announced=announced)

@@ -57,6 +57,7 @@ class Traces:
             parent = trace.set_span_in_context(NonRecordingSpan(known), parent)
         _NEXT.set((int(trace_id, 16), int(span_id, 16)))
         span = self._tracer.start_span(name, parent, SpanKind.SERVER)
+        _NEXT.set(None)
         return Request(span)
 
     def close(self) -> None:
@@ -84,7 +85,6 @@ class Request:
 class _Ids(IdGenerator):
     def generate_span_id(self) -> int:
         known = _NEXT.get()
-        _NEXT.set(None)
         return known[1] if known else random.getrandbits(64) or 1  # an id is no secret
 
     def generate_trace_id(self) -> int:
