@@ -18,7 +18,7 @@ CREATE TABLE job (
   kind text NOT NULL,
   args jsonb DEFAULT '{}' NOT NULL,
   status text DEFAULT 'queued' NOT NULL,
-  progress smallint,
+  progress integer,
   message text DEFAULT '' NOT NULL,
   attempts integer DEFAULT 0 NOT NULL,
   max_attempts integer DEFAULT 5 NOT NULL,

@@ -13,20 +13,19 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from service.adapters.cache import Cache
-from service.adapters.database import Database
-from service.adapters.freshness import Changes
-from service.adapters.link import Link
 from service.adapters.secret_cache import SecretCache
 from service.adapters.vault_session import Handover, Identity, SecretId, VaultSession
 from service.core import settings
 from service.core.errors import SettingsError, VaultUnavailable
 from service.core.settings import Secret, Settings
 from service.core.spans import NO_SPANS, Spans
-from service.services import upkeep
 from service.services.secrets import SETTINGS
 
 if TYPE_CHECKING:
+    from service.adapters.cache import Cache
+    from service.adapters.database import Database
+    from service.adapters.freshness import Changes
+    from service.adapters.link import Link
     from service.adapters.traces import Traces
 
 START_PATIENCE = 30.0  # seconds that Vault may take to start
@@ -96,6 +95,8 @@ def cached(found: Settings, link: Link | None) -> Cache | None:
     """Copies of what is read most, where there is a Redis to keep them in and nobody has said no."""
     if link is None or found.cache == "off":
         return None
+    from service.adapters.cache import Cache
+
     return Cache(link, ttl=found.cache_ttl, absent_ttl=found.cache_absent_ttl, limit=found.cache_value_limit)
 
 
@@ -111,6 +112,10 @@ def pool(
     spans: Spans = NO_SPANS,
 ) -> Database:
     """A pool of connections, none made before it is asked for. A URL that names nobody has Vault say who, by `name`."""
+    # SQLAlchemy takes half a second, which processes without a database should not wait for.
+    from service.adapters.database import Database
+    from service.services import upkeep
+
     return Database(
         url,
         pool_size=size,

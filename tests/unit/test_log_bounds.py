@@ -34,4 +34,5 @@ def test_every_container_has_the_same_bound() -> None:
     document = yaml.safe_load(bundled("compose.yaml").read_text())
     for name, service in document["services"].items():
         options = service["logging"]["options"]
-        assert options == {"max-size": "${JEEX_LOG_MAX_SIZE:-10m}", "max-file": "2"}, name
+        bounds = {"max-size": options["max-size"], "max-file": options["max-file"]}
+        assert bounds == {"max-size": "${JEEX_LOG_MAX_SIZE:-10m}", "max-file": "2"}, name
