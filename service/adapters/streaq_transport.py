@@ -156,6 +156,11 @@ def _translated() -> Iterator[None]:
         yield
     except (RedisError, OSError, TimeoutError) as error:
         raise Unavailable("Redis cannot be reached", code="REDIS_UNAVAILABLE") from error
+    except RuntimeError as error:
+        if "onnection pool" not in str(error):
+            raise
+        # The client is being closed this very moment: its worker has met an error, and another takes its place.
+        raise Unavailable("Redis cannot be reached", code="REDIS_UNAVAILABLE") from error
     except BaseExceptionGroup as group:
         if group.split((RedisError, OSError, TimeoutError))[1] is not None:
             raise

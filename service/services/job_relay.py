@@ -134,6 +134,8 @@ class JobRelay:
                 if not away:
                     log.warning("queue.waits", code=error.code, reason=error.message)
                 away = True
+            except Exception:
+                log.exception("queue.crashed")  # a mistake of ours must not end it: jobs would wait for ever
             else:
                 if away:
                     log.info("queue.goes_on")
