@@ -75,7 +75,7 @@ class Stack:
         return Tenant(self.api, slug, admin.made("/tenants", slug=slug, admin_email=f"alice@{slug}.example")["key"])
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if CHROMIUM is None and os.environ.get("CI") != "true":
         pytest.skip("no Chromium is installed")
