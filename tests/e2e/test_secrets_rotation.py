@@ -37,7 +37,7 @@ def test_everything_is_rotated_while_the_stack_serves(cli: Cli) -> None:
 
     status = secrets(cli, "status")
     assert (status["sealed"], status["address"]) == (False, f"http://127.0.0.1:{cli.ports['VAULT']}")
-    assert status["logins"]["app"] == 1
+    assert status["logins"]["app"] >= 1  # the worker has its own
     aged = {one["name"]: one for one in status["secrets"]}
     assert {name: (one["by"], one["most"], one["due"]) for name, one in aged.items()} == {
         "jwt": ("worker", 90 * 86_400, False),
@@ -117,7 +117,7 @@ def test_vault_is_brought_back_to_what_is_declared(cli: Cli) -> None:
     refused = secrets(cli, "list", code=5)
     assert (refused["code"], refused["hint"]) == ("VAULT_REFUSED", "jeex secrets seed")
     assert {"name": "operator", "outcome": "set_up"} in secrets(cli, "seed")
-    assert len(secrets(cli, "list")) == 2
+    assert {one["path"] for one in secrets(cli, "list")} >= {"api-pepper", "database"}
 
     if cli.runtime == "compose":
         return  # what containers hand over to each other is no business of the command line

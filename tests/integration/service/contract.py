@@ -29,7 +29,7 @@ OPERATIONS = (
     *("restore_user", "purge_user", "list_keys", "create_key", "revoke_key", "whoami", "create_token", "sign_in", "jwks"),
     *("list_tenants", "create_tenant", "read_tenant", "change_tenant", "delete_tenant", "restore_tenant", "purge_tenant"),
     *("list_jobs", "read_job", "read_job_result", "cancel_job", "retry_job", "export_project"),
-    *("system_status", "health", "ready"),
+    *("system_status", "system_leases", "health", "ready"),
 )
 ENDLESS = ("watch_jobs",)  # answers for as long as somebody reads: tests/integration/queue does
 # What no schema can tell: the text is well-formed and yet none that was given out, or one that meant something else then.
