@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from service.api.contract import problems
+from service.api.contract import LISTED
 from service.api.dependencies import Operator, PartsOf, Route
 from service.services import system
 
@@ -39,7 +39,7 @@ class Leases(BaseModel):
     leases: list[system.Lease]
 
 
-@router.get("/leases", summary="What does this process hold for a time?", responses=problems(400, 401, 403))
+@router.get("/leases", summary="What does this process hold for a time?", responses=LISTED)
 async def system_leases(parts: PartsOf, _administration: Operator) -> Leases:
     """Its token of Vault's and its login of PostgreSQL's, in seconds. Empty before it has needed any."""
     return Leases(leases=parts.leases())

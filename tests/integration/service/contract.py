@@ -28,7 +28,7 @@ OPERATIONS = (
     *("restore_document", "purge_document", "list_users", "create_user", "read_user", "change_user", "delete_user"),
     *("restore_user", "purge_user", "list_keys", "create_key", "revoke_key", "whoami", "create_token", "sign_in", "jwks"),
     *("list_tenants", "create_tenant", "read_tenant", "change_tenant", "delete_tenant", "restore_tenant", "purge_tenant"),
-    *("system_status", "health", "ready"),
+    *("system_status", "system_leases", "health", "ready"),
 )
 # What no schema can tell: the text is well-formed and yet none that was given out, or one that meant something else then.
 _BEYOND_SCHEMA = (
@@ -158,8 +158,8 @@ def _beyond_schema(response: requests.Response) -> bool:
 
 
 def credential_for(name: str, house: House) -> str:
-    """Tenants are the operator's; everything else is the owner's."""
-    return ADMIN_KEY if "tenant" in name else house.owner.credential
+    """Tenants and what the process holds are the operator's; everything else is the owner's."""
+    return ADMIN_KEY if "tenant" in name or name == "system_leases" else house.owner.credential
 
 
 def _is_uuid(text: object) -> bool:

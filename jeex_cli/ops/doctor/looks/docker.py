@@ -17,8 +17,8 @@ from jeex_cli.session import Session
 if TYPE_CHECKING:
     from docker import DockerClient
 
-# Seconds for the first answer, which every engine gives in milliseconds, and for each of the others. A look that has lost two
-# seconds to the first would be too late to say that there was none.
+# Seconds for the first answer, which every engine gives in milliseconds, and for each of the others. A look that has lost
+# two seconds to the first would be too late to say that there was none.
 _FIRST, _PATIENCE = 1.5, 2.0
 
 
