@@ -55,9 +55,9 @@ def _described(table: Table) -> TenantTable:
         one.name for one in table.primary_key.columns if isinstance(one.type, Uuid)
     }
     return TenantTable(
-        table.name,
+        str(table.name),
         owner,
-        tuple(one.name for one in stored),
+        tuple(str(one.name) for one in stored),
         {one.name: _type(one) for one in stored},
         frozenset(keys - {owner}),
         frozenset(one.name for one in stored if isinstance(one.type, JSONB)),
@@ -70,7 +70,7 @@ def _type(column: Column[object]) -> str:
 
 
 TABLES: dict[str, TenantTable] = {
-    one.name: _described(one)
+    str(one.name): _described(one)
     for one in sorted(Base.metadata.sorted_tables, key=lambda table: table.name != ROOT)
     if one.name == ROOT or "tenant_id" in one.columns
 }

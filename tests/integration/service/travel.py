@@ -70,7 +70,7 @@ class Place:
     def sql(self, statement: str, tenant: uuid.UUID | None = None) -> str:
         bound = f"SET app.tenant_id = '{tenant}'; " if tenant else ""
         found = self.postgres.sql(bound + re.sub(r"(?<!:):t\b", f"'{tenant}'", statement), user="jeex_admin", database=self.name)
-        return "\n".join(line for line in found.splitlines() if line != "SET")
+        return "\n".join(line for line in found.split("\n") if line != "SET")
 
     def full(self, slug: str = "acme") -> uuid.UUID:
         """A tenant that has something everywhere."""
@@ -113,7 +113,7 @@ class Place:
         known = TABLES[table]
         columns = ", ".join(f"'{one}', {one}::text" for one in known.columns)
         query = f"SELECT json_build_object({columns}) FROM {table} WHERE {known.owner} = :t"
-        found = [orjson.loads(line) for line in self.sql(query, tenant).splitlines()]
+        found = [orjson.loads(line) for line in self.sql(query, tenant).split("\n") if line]
         return sorted(found, key=lambda row: str(sorted(row.items(), key=str)))
 
     def total(self) -> int:
