@@ -129,7 +129,8 @@ def delete(
     if purge:
         text = f"{found['slug']} is gone for good"
     else:
-        text = f"{found['slug']} {'is' if done['changed'] else 'was'} deleted. To have it back: jeex tenant restore {found['id']}"
+        was = "is" if done["changed"] else "was"
+        text = f"{found['slug']} {was} deleted. To have it back: jeex tenant restore {found['id']}"
     session.output.result(done, text)
 
 

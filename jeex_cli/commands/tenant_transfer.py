@@ -47,7 +47,7 @@ def export(
     session.output.result(done, text)
 
 
-def import_(
+def import_(  # noqa: PLR0917 - Typer gives them by name
     session: Session,
     file: File,
     slug: Annotated[str | None, typer.Option("--as", metavar="SLUG", help="What it is to be named here.")] = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from jeex_cli.ops import database
@@ -65,10 +65,10 @@ async def _database(session: Session) -> AsyncIterator[Database]:
     url = Secret(database.url(session, "admin"))
     link = Link(Secret(session.stack.host_environment("api")["REDIS_URL"]), timeout=_REDIS)
     try:
-        try:
-            await link.call("PING")  # the link believes nothing before it has been answered
-        except RedisUnavailable:
-            pass  # where nothing of a copy changes, it is not needed; else _Told speaks up
+        # The link believes nothing before it has been answered. Where no copy is outdated by what is done, Redis is not
+        # needed; else _Told speaks up.
+        with suppress(RedisUnavailable):
+            await link.call("PING")
         changes = _Told(Cache(link))
         async with Database(url, pool_size=1, statement_timeout=_LONG, name="jeex-cli", changes=changes) as found:
             yield found

@@ -38,19 +38,18 @@ def export(session: Session, slug: str, path: Path, passphrase: str | None) -> d
         stack = await _stack(session, found)
         async with found.direct() as driver:
             tenant = await tenant_life.find(driver, slug)
-        with open(descriptor, "wb", closefd=False) as file, tenant_contents.sealed(file, secret) as target:
+        with tenant_contents.sealed(file, secret) as target:
             async with found.direct(tenant.id) as driver:
                 rows = await tenant_transfer.export(driver, tenant.id, target, stack, _progress(session))
         return {"tenant": asdict(tenant), "rows": rows}
 
     try:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
+        with os.fdopen(descriptor, "wb") as file:
             done = administration.work(session, work)
+            file.flush()
             os.fsync(descriptor)
-            size = os.fstat(descriptor).st_size
-        finally:
-            os.close(descriptor)
+            size = file.tell()
         new.replace(path)
     except OSError as error:
         raise not_writable(path, error) from error
@@ -107,7 +106,9 @@ def clone(session: Session, slug: str, new_slug: str) -> dict[str, Any]:
                 raise JeexError(f"{slug} is deleted", code="TENANT_DELETED", hint=f"jeex tenant restore {shlex.quote(slug)}")
         with tempfile.TemporaryFile(dir=private_folder(session.project.folder)) as spool:
             async with found.direct(tenant.id) as driver:
-                done = await tenant_transfer.clone(driver, tenant.id, new_slug, spool, stack, _progress(session))
+                done = await tenant_transfer.clone(
+                    driver, tenant.id, slug=new_slug, spool=spool, stack=stack, progress=_progress(session)
+                )
         return asdict(done)
 
     return administration.work(session, work)

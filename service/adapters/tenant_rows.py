@@ -14,6 +14,7 @@ from service.adapters.freshness import CACHED, touch
 from service.adapters.tenant_tables import TABLES, TenantTable
 from service.core.errors import FileRefused
 
+Sink = Callable[[bytes], None]
 _WRONG = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
 
@@ -22,7 +23,7 @@ async def hold_still(driver: asyncpg.Connection) -> None:
     await driver.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
-async def read(driver: asyncpg.Connection, table: TenantTable, tenant_id: uuid.UUID, sink: Callable[[bytes], None]) -> None:
+async def read(driver: asyncpg.Connection, table: TenantTable, tenant_id: uuid.UUID, sink: Sink) -> None:
     """Hand every row to `sink`, as lines of JSON, in pieces. COPY waits for whoever takes them."""
 
     async def piece(data: bytes) -> None:
@@ -58,7 +59,8 @@ async def write(
 async def settle(driver: asyncpg.Connection, tenant_id: uuid.UUID) -> None:
     """Jobs that were with a worker of the stack they come from wait again; copies of before count no longer."""
     await driver.execute(
-        "UPDATE job SET status = 'queued', lease_token = NULL, lease_until = NULL WHERE tenant_id = $1 AND status = 'running'",
+        "UPDATE job SET status = 'queued', lease_token = NULL, lease_until = NULL "
+        "WHERE tenant_id = $1 AND status = 'running'",
         tenant_id,
     )
     await driver.execute(

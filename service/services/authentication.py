@@ -77,7 +77,7 @@ class Recent:
         return self.hearing and self._until.get(principal, 0.0) > time.monotonic()
 
     def add(self, principal: Principal, *, forgotten: int) -> None:
-        """From now on, for the moment; unless all were forgotten since that was looked up, `forgotten` being as it was then."""
+        """From now on, for the moment. `forgotten` is as it was before that was looked up; else nothing is kept."""
         if forgotten != self.forgotten:
             return
         if len(self._until) >= self._size:

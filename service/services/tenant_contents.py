@@ -35,7 +35,7 @@ class Header:
 
 
 class Contents:
-    """A file that was looked through: whole, of this format, what it says of itself true. Its rows have yet to be checked."""
+    """A file that was looked through: whole, and as it says of itself. Its rows have yet to be checked."""
 
     def __init__(self, source: BinaryIO, passphrase: Secret | None, limits: Limits) -> None:
         """Raises FileRefused. `source` is open for reading and can be read again from its beginning."""
@@ -101,7 +101,7 @@ class Contents:
         self._source.seek(0)
         stream: BinaryIO = self._source
         if self._passphrase is not None:
-            stream = io.BufferedReader(Unsealing(self._source, self._passphrase))  # type: ignore[assignment]
+            stream = io.BufferedReader(Unsealing(self._source, self._passphrase))
         yield from tenant_file.members(stream, self._limits, packed=self._packed)
 
 
@@ -147,8 +147,8 @@ def _header(content: bytes) -> Header:
             hint="use the jeex that made it, or a newer one",
         )
     tenant, tables, revision = said.get("tenant"), said.get("tables"), said.get("revision")
-    well = isinstance(tenant, dict) and isinstance(tables, dict) and isinstance(revision, str)
-    if not well or not _REVISION.fullmatch(revision) or not isinstance(said.get("instance"), str):
+    well = isinstance(said.get("instance"), str) and isinstance(revision, str) and bool(_REVISION.fullmatch(revision))
+    if not (well and isinstance(tenant, dict) and isinstance(tables, dict)):
         raise FileRefused(f"{HEADER} is not what an export has there", code="FILE_HOSTILE")
     try:
         whose = uuid.UUID(tenant["id"])
@@ -156,7 +156,7 @@ def _header(content: bytes) -> Header:
         raise FileRefused(f"{HEADER} names no tenant", code="FILE_HOSTILE") from error
     if str(whose) != tenant["id"]:
         raise FileRefused(f"{HEADER} names no tenant", code="FILE_HOSTILE")
-    return Header(whose, str(tenant.get("slug")), revision, said["instance"], _columns(tables))
+    return Header(whose, str(tenant.get("slug")), str(revision), said["instance"], _columns(tables))
 
 
 def _columns(tables: dict[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -190,7 +190,7 @@ def _compare(said: object, found: Manifest) -> None:
         if there is None or named is None:
             where = "missing" if there is None else f"not in {MANIFEST}"
             raise FileRefused(f"{name[:80]} is {where}: the file was changed", code="FILE_TAMPERED")
-        if Member(named.get("bytes"), named.get("sha256"), named.get("rows")) != there:  # type: ignore[arg-type]
+        if Member(named.get("bytes"), named.get("sha256"), named.get("rows")) != there:
             raise FileRefused(f"{name[:80]} is not what {MANIFEST} says: the file was changed", code="FILE_TAMPERED")
     if isinstance(said, dict) and said.get("rows") != found.rows:
         raise FileRefused(f"{MANIFEST} counts other rows than there are", code="FILE_TAMPERED")

@@ -41,7 +41,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a file may cost. `total` is what it unpacks to, in bytes; `ratio` how many times its size, beyond `free` bytes."""
+    """What a file may cost. `total` is what it unpacks to, in bytes; `ratio` how often its size, beyond `free` bytes."""
 
     member: int = 32 * 1024 * 1024
     total: int = 20 * 1024**3

@@ -33,7 +33,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much a tenant has: what holds, by kind; all rows of each table and the bytes of their values as they are stored."""
+    """How much a tenant has: what holds, by kind; all rows of each table, and the bytes that their values are stored in."""
 
     counts: Mapping[str, int]
     rows: Mapping[str, int]

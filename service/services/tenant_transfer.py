@@ -211,7 +211,7 @@ async def _check_free(driver: asyncpg.Connection, wanted: Imported) -> None:
 
 
 async def clone(
-    driver: asyncpg.Connection, tenant_id: uuid.UUID, slug: str, spool: BinaryIO, stack: Stack, progress: Progress
+    driver: asyncpg.Connection, tenant_id: uuid.UUID, *, slug: str, spool: BinaryIO, stack: Stack, progress: Progress
 ) -> Imported:
     """A second tenant like the first, with ids of its own, in one transaction. `spool` is a file to write to and read from.
 

@@ -140,7 +140,9 @@ def test_paths_lead_nowhere(sent: Sent, name: str) -> None:
     assert refused(sent, packed({**members, name: b"x\n", MANIFEST: last})) == "FILE_HOSTILE"
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, b"x", b"L"])
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, b"x", b"L"]
+)
 def test_no_links_devices_or_further_heads(sent: Sent, kind: bytes) -> None:
     def add(archive: tarfile.TarFile) -> None:
         about = tarfile.TarInfo("rows/document/000009.jsonl")
@@ -168,9 +170,8 @@ def test_bombs_are_never_unpacked(sent: Sent) -> None:
     last = members.pop(MANIFEST)
     many = {f"rows/document/{number:06}.jsonl": b" " * 1024 * 1000 + b"\n" for number in range(2, 12)}
     assert refused(sent, packed({**members, **many, MANIFEST: last})) == "FILE_TOO_LARGE"
-    assert refused(sent, packed({**members, **many, MANIFEST: last}), limits=replace(SMALL, total=2**40, ratio=20, free=0)) == (
-        "FILE_TOO_LARGE"
-    )
+    tight = replace(SMALL, total=2**40, ratio=20, free=0)
+    assert refused(sent, packed({**members, **many, MANIFEST: last}), limits=tight) == "FILE_TOO_LARGE"
     assert refused(sent, packed({**members, MANIFEST: last}), limits=replace(SMALL, rows=30)) == "FILE_TOO_LARGE"
     whole = bytearray(gzip.decompress(sent.file))
     about = tarfile.TarInfo(HEADER)

@@ -23,7 +23,11 @@ def test_keys_and_tokens_end_in_every_process(start: Callable[[], Service], post
     path = f"/tenants/{made.tenant.id}"
     admin, key = Client(one, ADMIN_KEY), Client(other, made.key.reveal())
     token = Client(other, token_of(key).credential)
-    until(lambda: postgres.sql(f"SELECT count(*) FROM pg_stat_activity WHERE {_EARS}", database=database) == "2")
+
+    def listening() -> bool:
+        return postgres.sql(f"SELECT count(*) FROM pg_stat_activity WHERE {_EARS}", database=database) == "2"  # noqa: S608
+
+    until(listening)
 
     def refused(code: tuple[int, str]) -> None:
         until(lambda: token.get("/whoami").outcome == code, seconds=SOON)
@@ -37,13 +41,13 @@ def test_keys_and_tokens_end_in_every_process(start: Callable[[], Service], post
     assert (token.get("/whoami").status, key.get("/whoami").status) == (200, 200)
 
     # A process that can no longer be told asks, whoever it remembers.
-    postgres.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {_EARS}", database=database)
+    postgres.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {_EARS}", database=database)  # noqa: S608
     assert token.get("/whoami").status == 200
     assert admin.patch(path, {"status": "suspended"}).status == 200
     refused((403, "TENANT_SUSPENDED"))
 
     assert admin.patch(path, {"status": "active"}).status == 200
-    until(lambda: postgres.sql(f"SELECT count(*) FROM pg_stat_activity WHERE {_EARS}", database=database) == "2")
+    until(listening)
     assert token.get("/whoami").status == 200
     assert admin.delete(path).status == 204
     refused((401, "UNAUTHENTICATED"))

@@ -39,7 +39,8 @@ INSERT INTO project (tenant_id, slug, name, metadata, created_by)
  SELECT :t, 'docs', E'na\\\\me "\\u2028" \\\\n', '{{"n": 123456789012345678901234567890.10, "t": "a\\\\\\\\b\\\\n"}}', id
    FROM app_user WHERE tenant_id = :t LIMIT 1;
 INSERT INTO document (tenant_id, project_id, path, title, content, created_at)
- SELECT :t, id, 'a/' || n, 'title ' || n, repeat(E'\\t\\b\\f line \\r\\n \\\\ " ' || chr(128512), n), '2020-01-01 00:00:00.123457+00'
+ SELECT :t, id, 'a/' || n, 'title ' || n, repeat(E'\\t\\b\\f line \\r\\n \\\\ " ' || chr(128512), n),
+   '2020-01-01 00:00:00.123457+00'
    FROM project, generate_series(1, 40) AS n WHERE tenant_id = :t;
 INSERT INTO job (tenant_id, kind, args) SELECT :t, 'project.export', json_build_object('project_id', id)
    FROM project WHERE tenant_id = :t;
@@ -52,7 +53,7 @@ INSERT INTO job_result (tenant_id, job_id, part, bytes)
  SELECT tenant_id, id, 0, '\\x00ff5c'::bytea FROM job WHERE tenant_id = :t AND status = 'done';
 INSERT INTO idempotent_request (tenant_id, user_id, key, fingerprint, response)
  SELECT tenant_id, id, 'k', sha256('x'), '\\x00'::bytea FROM app_user WHERE tenant_id = :t LIMIT 1;
-"""
+"""  # noqa: S608
 
 
 @dataclass
@@ -69,7 +70,8 @@ class Place:
 
     def sql(self, statement: str, tenant: uuid.UUID | None = None) -> str:
         bound = f"SET app.tenant_id = '{tenant}'; " if tenant else ""
-        found = self.postgres.sql(bound + re.sub(r"(?<!:):t\b", f"'{tenant}'", statement), user="jeex_admin", database=self.name)
+        statement = bound + re.sub(r"(?<!:):t\b", f"'{tenant}'", statement)
+        found = self.postgres.sql(statement, user="jeex_admin", database=self.name)
         return "\n".join(line for line in found.split("\n") if line != "SET")
 
     def full(self, slug: str = "acme") -> uuid.UUID:
@@ -90,7 +92,13 @@ class Place:
         return target.getvalue()
 
     def load(
-        self, file: bytes, passphrase: str | None = None, limits: Limits = SMALL, *, slug: str | None = None, new: bool = False
+        self,
+        file: bytes,
+        passphrase: str | None = None,
+        limits: Limits = SMALL,
+        *,
+        slug: str | None = None,
+        new: bool = False,
     ) -> Imported:
         async def work() -> Imported:
             contents = Contents(io.BytesIO(file), Secret(passphrase) if passphrase else None, limits)
@@ -103,7 +111,9 @@ class Place:
     def clone(self, tenant: uuid.UUID, slug: str) -> Imported:
         async def work() -> Imported:
             async with Database(Secret(self.url)) as database, database.direct(tenant) as driver:
-                return await tenant_transfer.clone(driver, tenant, slug, io.BytesIO(), self.stack, silent)
+                return await tenant_transfer.clone(
+                    driver, tenant, slug=slug, spool=io.BytesIO(), stack=self.stack, progress=silent
+                )
 
         found: Imported = run(work())
         return found
@@ -112,13 +122,13 @@ class Place:
         """All that a table has of a tenant, as PostgreSQL writes it: numbers and spaces as they are."""
         known = TABLES[table]
         columns = ", ".join(f"'{one}', {one}::text" for one in known.columns)
-        query = f"SELECT json_build_object({columns}) FROM {table} WHERE {known.owner} = :t"
+        query = f"SELECT json_build_object({columns}) FROM {table} WHERE {known.owner} = :t"  # noqa: S608
         found = [orjson.loads(line) for line in self.sql(query, tenant).split("\n") if line]
         return sorted(found, key=lambda row: str(sorted(row.items(), key=str)))
 
     def total(self) -> int:
         """Every row of every tenant's, by who may see all of them."""
-        tables = " + ".join(f"(SELECT count(*) FROM {one})" for one in TABLES)
+        tables = " + ".join(f"(SELECT count(*) FROM {one})" for one in TABLES)  # noqa: S608
         return int(self.postgres.sql(f"SELECT {tables}", database=self.name))
 
 
@@ -131,7 +141,9 @@ def unpacked(file: bytes) -> dict[str, bytes]:
         return {one.name: archive.extractfile(one).read() for one in archive}  # type: ignore[union-attr]
 
 
-def packed(members: dict[str, bytes], *, honest: bool = True, more: Callable[[tarfile.TarFile], None] | None = None) -> bytes:
+def packed(
+    members: dict[str, bytes], *, honest: bool = True, more: Callable[[tarfile.TarFile], None] | None = None
+) -> bytes:
     """A file with those members; `honest` makes the manifest fit them, as somebody would who wants it to be believed."""
     members = dict(members)
     if honest and MANIFEST in members:
@@ -139,14 +151,16 @@ def packed(members: dict[str, bytes], *, honest: bool = True, more: Callable[[ta
         said = {name: {"bytes": one.bytes, "sha256": one.sha256, "rows": one.rows} for name, one in found.members.items()}
         members[MANIFEST] = orjson.dumps({"members": said, "rows": found.rows})
     target = io.BytesIO()
-    with gzip.GzipFile(fileobj=target, mode="wb", mtime=0) as zipped:
-        with tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-            for name, content in members.items():
-                if more is not None and name == MANIFEST:
-                    more(archive)
-                about = tarfile.TarInfo(name)
-                about.size = len(content)
-                archive.addfile(about, io.BytesIO(content))
+    with (
+        gzip.GzipFile(fileobj=target, mode="wb", mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for name, content in members.items():
+            if more is not None and name == MANIFEST:
+                more(archive)
+            about = tarfile.TarInfo(name)
+            about.size = len(content)
+            archive.addfile(about, io.BytesIO(content))
     return target.getvalue()
 
 
