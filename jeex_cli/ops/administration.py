@@ -69,6 +69,7 @@ async def _database(session: Session) -> AsyncIterator[Database]:
         # needed; else _Told speaks up.
         with suppress(RedisUnavailable):
             await link.call("PING")
+            link.breaker.close()
         changes = _Told(Cache(link))
         async with Database(url, pool_size=1, statement_timeout=_LONG, name="jeex-cli", changes=changes) as found:
             yield found
