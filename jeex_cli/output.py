@@ -135,6 +135,16 @@ def duration(seconds: float) -> str:
     return f"{int(seconds / 86_400)} d"
 
 
+def size(number: int) -> str:
+    """Bytes as people say them: `640 B`, `1.4 MiB`."""
+    amount, unit = float(number), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
 def _plain(data: Any) -> Any:
     if is_dataclass(data) and not isinstance(data, type):
         return {name: _plain(value) for name, value in asdict(data).items()}

@@ -62,6 +62,7 @@ class Session:
             defaults={name: text for name, text in defaults.items() if text is not None and "$" not in text},
             block=self._block_ports(defaults),
             moved=self.state.moved,
+            tenant=self.state.tenant,
         )
 
     @cached_property

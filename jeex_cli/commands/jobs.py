@@ -14,7 +14,9 @@ from jeex_cli.session import Session
 app = typer_app()
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Its id, or the first digits of it.")]
-Tenant = Annotated[str | None, typer.Option("--tenant", metavar="SLUG", help="Of this tenant; of all by default.")]
+Tenant = Annotated[
+    str | None, typer.Option("--tenant", metavar="SLUG", help="Of this tenant; by default of the one in use, or of all.")
+]
 Limit = Annotated[int, typer.Option("--limit", metavar="NUMBER", min=1, max=1000, help="No more than so many.")]
 
 
@@ -33,13 +35,14 @@ def list_(
     limit: Limit = 50,
 ) -> None:
     """Jobs, newest first."""
-    _print(session, jobs.list_all(session, tenant, status=status, limit=limit), "There are no such jobs.")
+    found = jobs.list_all(session, _meant(session, tenant), status=status, limit=limit)
+    _print(session, found, "There are no such jobs.")
 
 
 @command(app)
 def dead(session: Session, tenant: Tenant = None, limit: Limit = 50) -> None:
     """Jobs that were given up, and why. `jeex jobs retry ID` begins one anew."""
-    _print(session, jobs.list_all(session, tenant, status="dead", limit=limit), "No job is dead.")
+    _print(session, jobs.list_all(session, _meant(session, tenant), status="dead", limit=limit), "No job is dead.")
 
 
 @command(app)
@@ -64,6 +67,16 @@ def retry(session: Session, job_id: Id, tenant: Tenant = None) -> None:
     """Begin a dead or cancelled job anew, with all of its attempts."""
     found = jobs.retry(session, tenant, job_id)
     session.output.result(found, f"{found['id']} is queued again")
+
+
+def _meant(session: Session, tenant: str | None) -> str | None:
+    """The tenant that was named, else the one in use; None for all. An empty name means all."""
+    if tenant is not None:
+        return tenant or None
+    chosen = session.settings.given("JEEX_TENANT")
+    if chosen:
+        session.output.note(f"of {chosen}, which is in use; of all: --tenant ''")
+    return chosen
 
 
 def _print(session: Session, found: list[dict[str, Any]], nothing: str) -> None:

@@ -85,9 +85,8 @@ def down(session: Session, *, delete_data: bool = False) -> StackReport:
         if session.project.state_file.exists():
             remembered = session.state.runtime
             if remembered in (None, session.runtime.name):
-                state.save(
-                    session.project, replace(session.state, runtime=None if delete_data else remembered, variables={})
-                )
+                kept = replace(session.state, runtime=remembered, variables={})
+                state.save(session.project, replace(kept, runtime=None, tenant=None) if delete_data else kept)
         return _report(session, began)
 
 

@@ -241,6 +241,11 @@ async def bind_tenant(session: AsyncSession, tenant_id: uuid.UUID) -> None:
     await session.execute(text(_bind(tenant_id).removeprefix("; ")))
 
 
+async def bind_driver(driver: asyncpg.Connection, tenant_id: uuid.UUID) -> None:
+    """The same for a connection that `direct` has given."""
+    await driver.execute(_bind(tenant_id).removeprefix("; "))
+
+
 async def driver_of(session: AsyncSession) -> asyncpg.Connection:
     """The driver's connection below a session, in the same transaction. Flush first what it should see."""
     connection: asyncpg.Connection = (await (await session.connection()).get_raw_connection()).driver_connection

@@ -9,16 +9,29 @@ import structlog
 
 from service.adapters.database import Database
 from service.adapters.failures import LOST
-from service.core.errors import DatabaseUnavailable
+from service.core.errors import Unavailable
 
 _LOOK = 5.0  # seconds between two looks whether the connection still is one that may be used
+_ANSWER = 2.0  # seconds for that look
 _PAUSE = 1.0  # seconds before the next attempt
 
 
-async def listen(database: Database, channel: str, heard: Callable[[str], None], *, began: Callable[[], None]) -> None:
+def _nothing() -> None:
+    """For who need not know."""
+
+
+async def listen(
+    database: Database,
+    channel: str,
+    heard: Callable[[str], None],
+    *,
+    began: Callable[[], None] = _nothing,
+    ended: Callable[[], None] = _nothing,
+) -> None:
     """Call `heard` with each message, until cancelled. `database` is for this alone: its one connection is held.
 
-    `began` is called each time that it listens (again): what was said before was not heard.
+    `began` is called each time that it listens (again), for what was said before was not heard; `ended` when it no longer
+    does, which a connection that has gone silent shows after some seconds (_LOOK and _ANSWER).
     """
     log, away = structlog.get_logger(), False
     while True:
@@ -31,14 +44,17 @@ async def listen(database: Database, channel: str, heard: Callable[[str], None],
                     log.info("listening.back")
                 away = False
                 began()
-                login = database.login
-                while not gone.is_set() and database.login is login:  # one that is turned over is let go of
-                    try:
-                        async with asyncio.timeout(_LOOK):
-                            await gone.wait()
-                    except TimeoutError:
-                        await driver.execute("SELECT 1")
-        except (DatabaseUnavailable, *LOST) as error:
+                try:
+                    login = database.login
+                    while not gone.is_set() and database.login is login:  # one that is turned over is let go of
+                        try:
+                            async with asyncio.timeout(_LOOK):
+                                await gone.wait()
+                        except TimeoutError:
+                            await driver.execute("SELECT 1", timeout=_ANSWER)
+                finally:
+                    ended()
+        except (Unavailable, *LOST) as error:
             if not away:
                 log.warning("listening.away", reason=type(error).__name__)
             away = True

@@ -228,8 +228,9 @@ async def proved(request: Request, parts: Parts, who: Principal | Claim, driver:
         who = await authentication.by_key(driver, who)
         parts.limiter.hit(who.tenant_id)
     elif not parts.recent.knows(who):
+        forgotten = parts.recent.forgotten
         await authentication.still(driver, who)
-        parts.recent.add(who)
+        parts.recent.add(who, forgotten=forgotten)
     return recognised(request, who)
 
 

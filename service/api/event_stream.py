@@ -28,7 +28,7 @@ async def events(request: Request, parts: Parts, caller: Principal, watcher: Wat
     yield b"retry: 2000\n\n"
     for text in await stream.look():
         yield text
-    still = time.monotonic() + STILL
+    still, forgotten = time.monotonic() + STILL, parts.recent.forgotten
     while not parts.draining.started and not watcher.behind:
         left = min(_SLICE, still - time.monotonic(), (ends - time.time()) if ends is not None else STILL)
         for text in stream.told(await watcher.changes(max(0.0, left))):
@@ -38,7 +38,8 @@ async def events(request: Request, parts: Parts, caller: Principal, watcher: Wat
         if not parts.feed.hears:
             for text in await stream.look():
                 yield text
-        if time.monotonic() >= still:
+        if time.monotonic() >= still or forgotten != parts.recent.forgotten:
+            forgotten = parts.recent.forgotten
             still = time.monotonic() + STILL
             yield b": still here\n\n"
             try:

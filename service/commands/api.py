@@ -31,7 +31,7 @@ from service.core import logs, settings
 from service.core.errors import VaultUnavailable
 from service.core.settings import Settings
 from service.core.spans import NO_SPANS, Spans
-from service.services import upkeep
+from service.services import tenant_watch, upkeep
 from service.services.authentication import Recent
 from service.services.job_feed import JobFeed
 from service.services.jobs import PostgresQueue
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 Client = TypeVar("Client")
 ADMINISTRATION = 3  # connections
+UNHEARD = 1.0  # seconds that a token is not looked up again where nobody is told that its tenant was suspended
 ATTEMPTS = 10  # to sign in, a minute and address
 
 
@@ -71,6 +72,9 @@ def run(environ: Mapping[str, str]) -> int:
         administration = pooled("admin", found.database_admin_url, ADMINISTRATION)
     # Behind a transaction pooler nobody is told anything: who watches jobs looks each second.
     ear = entrance.pool(found, session, "app", found.database_url, 1) if found.database_pooler != "transaction" else None
+    # Always open, and of its own: whoever is suspended is refused at once, also where nobody watches jobs.
+    tenants_ear = entrance.pool(found, session, "app", found.database_url, 1) if ear is not None else None
+    recent = Recent() if tenants_ear is not None else Recent(UNHEARD)
     vault = late_vault(found)
     secrets = SecretCache(session)
     metrics = measured({"app": database, "admin": administration}, cache, session)
@@ -81,7 +85,7 @@ def run(environ: Mapping[str, str]) -> int:
         administration=administration,
         tokens=Tokens(TransitSigner(session), announced=found.jwt_announced),
         passwords=Passwords(Peppers(lambda version: secrets.fresh(PEPPER, version)) if session.may_enter else None),
-        recent=Recent(),
+        recent=recent,
         limiter=RateLimiter(found.rate_limit),
         attempts=RateLimiter(ATTEMPTS),
         admin_key=found.admin_key,
@@ -98,7 +102,7 @@ def run(environ: Mapping[str, str]) -> int:
         version=version("jeex"),
         instance=found.instance_id,
     )
-    pools = [one for one in (database, administration, ear) if one is not None]
+    pools = [one for one in (database, administration, ear, tenants_ear) if one is not None]
 
     async def close() -> None:
         if cache is not None:
@@ -118,6 +122,8 @@ def run(environ: Mapping[str, str]) -> int:
         background.append(lambda: upkeep.keep(session, pools, poll=found.vault_poll))
     if cache is not None:
         background.append(cache.keep)
+    if tenants_ear is not None:
+        background.append(partial(tenant_watch.keep, tenants_ear, recent))
 
     app = create_app(
         parts, found, close=close, background=background, observers=[Tracing(traces)] if traces is not None else []

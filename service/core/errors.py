@@ -12,6 +12,7 @@ ServiceError
 |-- TooManyRequests        more than is allowed in a while; `retry_after` says when to come back
 |-- JobCancelled           a job was asked to stop, and does
 |-- TenantNotBound         a mistake of ours: a query about a tenant's rows outside of that tenant's transaction
+|-- FileRefused            a file is not whole, not of ours or not honest
 |-- MigrationFailed        the schema could not be brought to the revision that was asked for
 `-- Unavailable            something we depend on cannot be reached
     |-- DatabaseUnavailable    PostgreSQL
@@ -113,6 +114,12 @@ class TenantNotBound(ServiceError):
     """A query about a tenant's rows outside of a transaction of that tenant. Always a mistake in the code."""
 
     code = "TENANT_NOT_BOUND"
+
+
+class FileRefused(ServiceError):
+    """A file that somebody wants to have read in is not whole, not of ours or not honest. Nothing of it was written."""
+
+    code = "FILE_REFUSED"
 
 
 class MigrationFailed(ServiceError):

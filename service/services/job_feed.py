@@ -90,7 +90,7 @@ class JobFeed:
         if self._ear is None or self._tasks:
             return
         self._tasks = [
-            asyncio.create_task(listening.listen(self._ear, jobs.CHANNEL, self._heard, began=lambda: None)),
+            asyncio.create_task(listening.listen(self._ear, jobs.CHANNEL, self._heard)),
             asyncio.create_task(self._pass_on()),
         ]
 
