@@ -44,7 +44,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
         "Work with it",
         (
             Command("db", "db", "migrate, status, history, shell", "jeex db migrate"),
-            Command("tenant", "tenant", "create, list, show; key create, list, revoke", "jeex tenant list"),
+            Command("tenant", "tenant", "create, list, show, verify; key ...", "jeex tenant list"),
             Command("jobs", "jobs", "list, show, retry, cancel, dead", "jeex jobs dead"),
             Command("secrets", "secrets", "list, get, set, delete, rotate, status, oauth", "jeex secrets status"),
             Command("ports", "ports", "list: who has which; free, reset", "jeex ports free 5220"),

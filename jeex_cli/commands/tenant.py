@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jeex_cli.commands import tenant_key
+from jeex_cli.commands import tenant_key, tenant_verify
 from jeex_cli.commands.common import command, typer_app
 from jeex_cli.ops import tenants
 from jeex_cli.output import table
@@ -14,6 +14,7 @@ from jeex_cli.session import Session
 
 app = typer_app()
 app.add_typer(tenant_key.app, name="key")
+tenant_verify.add(app)
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="Its short name: lower-case letters, digits, hyphens.")]
 

@@ -1,0 +1,87 @@
+"""Credentials, forged: keys of one tenant for another, tokens not signed by us, tokens that say other than was signed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jeex_cli.ops.verify.arena import Arena
+from jeex_cli.ops.verify.canaries import Canary
+from jeex_cli.ops.verify.http import Api
+
+_WHOAMI = "/api/v1/whoami"
+_CLOSE = "verify every credential in service/services/tokens.py and authentication.py: signature, algorithm, kid, issuer"
+
+
+def attack(arena: Arena) -> None:
+    """Each forged credential asks who it is, and for the victim's project. Only what was made for one may let one in."""
+    api, attacker, victim, evidence = arena.api, arena.attacker, arena.victim, arena.evidence
+    proof = api.ask("GET", _WHOAMI, attacker.token)
+    if proof.status != 200:
+        evidence.untried("api", "forged credentials", f"the real token is refused, too: {proof.said}")
+        return
+    for what, credential in _forged(api, attacker, victim):
+        for path in (_WHOAMI, f"/api/v1/projects/{victim.ids['project'][0]}"):
+            answer = api.ask("GET", path, credential)
+            asked = f"GET {path.replace(victim.ids['project'][0], '{project_id}')} with {what}"
+            if answer.status == 401:
+                evidence.refused("api", asked, answer.said)
+            elif answer.status < 400 or answer.status in (403, 404):  # whoever gets there was taken for somebody
+                evidence.hole("api", asked, f"the API takes {what} for a credential: it answers {answer.said}", _CLOSE)
+            else:
+                evidence.untried("api", asked, f"the API answers {answer.said}, which is no refusal of this")
+
+
+def _forged(api: Api, attacker: Canary, victim: Canary) -> Iterator[tuple[str, str]]:
+    _, own_tenant, own_key, own_secret = attacker.key.split("_")
+    _, other_tenant, other_key, _ = victim.key.split("_")
+    del own_tenant
+    yield "one's own key under the other's tenant", f"jx_{other_tenant}_{own_key}_{own_secret}"
+    yield "one's own secret in the other's key", f"jx_{other_tenant}_{other_key}_{own_secret}"
+    yield "one's own secret under a tenant of nobody's", f"jx_{uuid.uuid4().hex}_{own_key}_{own_secret}"
+    yield from _tokens(api, attacker, victim)
+
+
+def _tokens(api: Api, attacker: Canary, victim: Canary) -> Iterator[tuple[str, str]]:
+    import jwt
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    head, claims, signature = attacker.token.split(".")
+    header, said = _read(head), _read(claims)
+    other = {**said, "tid": str(victim.tenant_id), "tslug": victim.slug, "sub": victim.owner_id}
+    yield "a token whose tenant was changed after it was signed", f"{head}.{_written(other)}.{signature}"
+    yield "a token without a signature", f"{_written({**header, 'alg': 'none'})}.{_written(other)}."
+    yield (
+        "a token that keeps a signature and asks for alg none",
+        f"{_written({**header, 'alg': 'none'})}.{claims}.{signature}",
+    )
+    mine = ec.generate_private_key(ec.SECP256R1())
+    kid = str(header["kid"])
+    yield "a token signed with a key of one's own", _signed(jwt, other, mine, {**header})
+    yield "a token of a key that nobody has published", _signed(jwt, other, mine, {**header, "kid": "999999"})
+    public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(mine.public_key()))
+    yield "a token that brings its key along", _signed(jwt, other, mine, {**header, "jwk": {**public, "kid": kid}})
+    published = next(one for one in api.ask("GET", "/.well-known/jwks.json").json["keys"] if one["kid"] == kid)
+    point = jwt.algorithms.ECAlgorithm.from_jwk(json.dumps(published))
+    text = point.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)  # type: ignore[union-attr]
+    yield "a token signed with the public key as a password", _signed(jwt, other, text, {**header, "alg": "HS256"}, "HS256")
+    gone = {**other, "exp": int(time.time()) - 3600}
+    yield "a token that has ended", _signed(jwt, gone, mine, {**header})
+
+
+def _signed(jwt: Any, claims: Mapping[str, Any], key: Any, header: Mapping[str, Any], algorithm: str = "ES256") -> str:
+    return str(jwt.encode(dict(claims), key, algorithm=algorithm, headers=dict(header)))
+
+
+def _read(part: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return found
+
+
+def _written(value: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value, separators=(",", ":")).encode()).rstrip(b"=").decode()
