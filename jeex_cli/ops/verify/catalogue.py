@@ -167,7 +167,8 @@ _QUESTIONS = (
         "sequences that count over all tenants",
         f"""
         SELECT class.oid::regclass::text, '' FROM pg_class AS class JOIN pg_namespace AS space ON space.oid = relnamespace
-         WHERE {_OURS} AND relkind = 'S' AND has_sequence_privilege('jeex_app', class.oid, 'SELECT, USAGE, UPDATE')
+         WHERE {_OURS}
+           AND CASE relkind WHEN 'S' THEN has_sequence_privilege('jeex_app', class.oid, 'SELECT, USAGE, UPDATE') END
         """,
         "the sequence {0} tells every tenant how much the others do",
         "use uuidv7() for ids in place of {0}",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 import time
 import uuid
@@ -69,13 +71,19 @@ def _tokens(api: Api, attacker: Canary, victim: Canary) -> Iterator[tuple[str, s
     published = next(one for one in api.ask("GET", "/.well-known/jwks.json").json["keys"] if one["kid"] == kid)
     point = jwt.algorithms.ECAlgorithm.from_jwk(json.dumps(published))
     text = point.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)  # type: ignore[union-attr]
-    yield "a token signed with the public key as a password", _signed(jwt, other, text, {**header, "alg": "HS256"}, "HS256")
+    yield "a token signed with the public key as a password", _with_password(other, text, {**header, "alg": "HS256"})
     gone = {**other, "exp": int(time.time()) - 3600}
     yield "a token that has ended", _signed(jwt, gone, mine, {**header})
 
 
-def _signed(jwt: Any, claims: Mapping[str, Any], key: Any, header: Mapping[str, Any], algorithm: str = "ES256") -> str:
-    return str(jwt.encode(dict(claims), key, algorithm=algorithm, headers=dict(header)))
+def _signed(jwt: Any, claims: Mapping[str, Any], key: Any, header: Mapping[str, Any]) -> str:
+    return str(jwt.encode(dict(claims), key, algorithm="ES256", headers=dict(header)))
+
+
+def _with_password(claims: Mapping[str, Any], password: bytes, header: Mapping[str, Any]) -> str:
+    """By hand: the library knows a public key when it sees one, and refuses."""
+    message = f"{_written(header)}.{_written(claims)}"
+    return f"{message}.{_encoded(hmac.new(password, message.encode(), hashlib.sha256).digest())}"
 
 
 def _read(part: str) -> dict[str, Any]:
@@ -84,4 +92,8 @@ def _read(part: str) -> dict[str, Any]:
 
 
 def _written(value: Mapping[str, Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value, separators=(",", ":")).encode()).rstrip(b"=").decode()
+    return _encoded(json.dumps(value, separators=(",", ":")).encode())
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

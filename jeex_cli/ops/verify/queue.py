@@ -126,10 +126,10 @@ def _send(redis: Redis, envelope: dict[str, Any]) -> Any:
 
 def _over(api: Api, one: Canary, job_id: str) -> dict[str, Any]:
     """The job once it is finished, or as it is when that takes too long."""
-    ends, job = time.monotonic() + _PATIENCE, {}
+    ends, job = time.monotonic() + _PATIENCE, dict[str, Any]()
     while time.monotonic() < ends:
         job = api.ask("GET", f"/api/v1/jobs/{job_id}", one.key).json or {}
-        if job.get("status") in _OVER:
+        if str(job.get("status")) in _OVER:
             break
         time.sleep(0.05)
     return job

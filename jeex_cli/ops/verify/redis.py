@@ -31,9 +31,11 @@ FORGED = "jeexcanary"  # how messages begin that we make
 def connect(session: Session) -> Redis:
     """Redis, with the stack's own password."""
     from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
     url = session.stack.host_environment("api")["REDIS_URL"]
-    return Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=5.0)
+    return Redis.from_url(url, socket_timeout=5.0, socket_connect_timeout=5.0, retry=Retry(NoBackoff(), 0))
 
 
 def attack(arena: Arena) -> None:
@@ -55,11 +57,14 @@ def _doors(session: Session, evidence: Evidence) -> None:
     from urllib.parse import urlsplit
 
     from redis import Redis
+    from redis.backoff import NoBackoff
     from redis.exceptions import AuthenticationError
+    from redis.retry import Retry
 
     parts = urlsplit(session.stack.host_environment("api")["REDIS_URL"])
     for what, password in (("no password", None), ("a wrong password", "not-it")):
-        one = Redis(host=parts.hostname or "127.0.0.1", port=parts.port or 6379, password=password, socket_timeout=5.0)
+        host, port = parts.hostname or "127.0.0.1", parts.port or 6379
+        one = Redis(host, port, password=password, socket_timeout=5.0, retry=Retry(NoBackoff(), 0))
         try:
             one.dbsize()
         except AuthenticationError as error:
@@ -112,7 +117,8 @@ def _plant(arena: Arena) -> None:
     row = uuid.UUID(attacker.ids["project"][0])
     prefix = Key.row(attacker.tenant_id, "project", row).name
     name = next((key.decode() for key in redis.scan_iter(match=f"{prefix}*", count=1000) if key.count(b":") == 6), "")
-    epoch, version, kept = redis.mget(EPOCH, version_name((attacker.tenant_id, "project")), name or "-")  # type: ignore[misc]
+    found: list[Any] = redis.mget(EPOCH, version_name((attacker.tenant_id, "project")), name or "-")
+    epoch, version, kept = found
     if not (name and epoch and version and kept):
         evidence.untried("redis", "plant a value", "the cache holds no project of the attacker's to take its place")
         return

@@ -82,6 +82,8 @@ class Sql:
         found = await tables(self._witness)
         if not found:
             self._evidence.untried("sql", "tables of tenants", "there is no table with a tenant_id")
+        for table in found:  # first of all: a session that was bound once is bound to '' afterwards, and to nothing before
+            await self._unbound(table, victim.tenant_id)
         for table in found:
             row = await self._witness.fetchval(
                 f"SELECT to_jsonb(t)::text FROM {table.name} AS t WHERE tenant_id = $1 LIMIT 1", victim.tenant_id
@@ -90,7 +92,6 @@ class Sql:
                 self._evidence.untried("sql", f"{table.name}", "the other tenant has no row there that could be reached")
                 continue
             await self._rows(table, attacker.tenant_id, victim.tenant_id, row)
-            await self._unbound(table, victim.tenant_id)
         await self._tenants(attacker.tenant_id, victim.tenant_id)
         await self._become(attacker.tenant_id)
 
