@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -72,8 +72,9 @@ def verify(session: Session) -> Proof:
         try:
             with _step(session, "sql", evidence, "catalogue"):  # it needs no canaries, and may say why there can be none
                 runner.run(catalogue.look(witness, evidence))
-            if _made(session, door, pair, evidence):
-                arena = Arena(session, door, client, api.document(door), pair[0], pair[1], evidence)
+            document = _made(session, door, pair, evidence)
+            if document is not None:
+                arena = Arena(session, door, client, document, pair[0], pair[1], evidence)
                 _attack(arena, runner, witness, app)
         finally:
             with _undisturbed():
@@ -131,8 +132,8 @@ def _attack(arena: Arena, runner: asyncio.Runner, witness: Connection, app: Conn
         api.attack(arena)  # last, for it may spoil what the attacker has
 
 
-def _made(session: Session, door: Api, pair: list[Canary], evidence: Evidence) -> bool:
-    """Whether there are two canaries now. Where there cannot be, and holes are known already, these come first."""
+def _made(session: Session, door: Api, pair: list[Canary], evidence: Evidence) -> Mapping[str, Any] | None:
+    """Fill `pair`, and say what the API can be asked. None where that cannot be, and holes are known: these come first."""
     from service.core.errors import ServiceError
 
     began = time.monotonic()
@@ -142,15 +143,16 @@ def _made(session: Session, door: Api, pair: list[Canary], evidence: Evidence) -
             pair.append(canaries.make(session))
         for one in pair:
             canaries.fill(door, one)
+        document = api.document(door)
     except (JeexError, ServiceError) as error:
         session.output.step(Step("canaries", "canaries", "failed", time.monotonic() - began, error.message))
         if not evidence.holes:
             raise
         for area in AREAS:
             evidence.untried(area, "everything that takes two tenants", error.message)
-        return False
+        return None
     session.output.step(Step("canaries", "canaries", "done", time.monotonic() - began, "two tenants"))
-    return True
+    return document
 
 
 @contextmanager
@@ -214,7 +216,7 @@ def _step(session: Session, name: str, evidence: Evidence, part: str = "") -> It
     session.output.step(Step(name, part or name, "running"))
     try:
         yield
-    except (OSError, http.client.HTTPException, asyncpg.PostgresError, RedisError, Unavailable) as error:
+    except (OSError, http.client.HTTPException, asyncpg.PostgresError, RedisError, Unavailable, Unhealthy) as error:
         evidence.untried(name, "the rest", f"{type(error).__name__}: {error}")
     new = evidence.attacks[before:]
     holes, unknown = (sum(one.outcome == outcome for one in new) for outcome in ("hole", "untried"))

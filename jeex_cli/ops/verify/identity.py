@@ -68,7 +68,8 @@ def _tokens(api: Api, attacker: Canary, victim: Canary) -> Iterator[tuple[str, s
     yield "a token of a key that nobody has published", _signed(jwt, other, mine, {**header, "kid": "999999"})
     public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(mine.public_key()))
     yield "a token that brings its key along", _signed(jwt, other, mine, {**header, "jwk": {**public, "kid": kid}})
-    published = next(one for one in api.ask("GET", "/.well-known/jwks.json").json["keys"] if one["kid"] == kid)
+    found = api.ask("GET", "/.well-known/jwks.json").json or {}
+    published = next((one for one in found.get("keys", ()) if one["kid"] == kid), public)
     point = jwt.algorithms.ECAlgorithm.from_jwk(json.dumps(published))
     text = point.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)  # type: ignore[union-attr]
     yield "a token signed with the public key as a password", _with_password(other, text, {**header, "alg": "HS256"})
