@@ -127,6 +127,8 @@ def test_all_is_refused(cli: Cli, tmp_path: Path) -> None:
         "PUT /api/v1/documents/{document_id} with the other's document in the path",
         "GET /api/v1/whoami with a token that keeps a signature and asks for alg none",
         "a job that is to export the other's project",
+        "POST /api/v1/sign-in at the other's, with one's own password",
+        "POST /api/v1/projects with the other's Idempotency-Key",
         "a message signed with another key",
         "jeex-api: read secret/data/jeex/queue-key",
         "jeex-worker: change auth/approle/role/jeex-api/secret-id",
@@ -289,6 +291,19 @@ def begun(cli: Cli) -> subprocess.Popen[str]:
     process = cli.start("tenant", "verify")
     until(lambda: sql(cli, CANARIES) == "2", seconds=30)
     return process
+
+
+def test_one_proof_at_a_time(cli: Cli) -> None:
+    """The next one takes away what it takes for left over."""
+    lock = "SELECT pg_advisory_lock(7305160023), pg_sleep(60)"
+    other = cli.start("db", "shell", "--role", "superuser", "--", "-c", lock)
+    try:
+        until(lambda: sql(cli, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted") == "1", seconds=30)
+        assert cli.json("tenant", "verify", code=1)["code"] == "PROOF_RUNNING"
+    finally:
+        other.kill()
+        other.communicate()
+        sql(cli, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
 
 
 def test_nothing_is_left_however_it_ends(cli: Cli) -> None:

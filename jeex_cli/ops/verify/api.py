@@ -59,6 +59,8 @@ def _one(arena: Arena, place: Place, foreign: str, what: str, credential: str) -
         control = asked(nobody, body)
         if control.status not in _MALFORMED:
             answer = asked(foreign, body)
+            if not answer.alike(control):  # what one has oneself may have changed in between: a key was used, a job ended
+                control, answer = asked(nobody, body), asked(foreign, body)
             break
     if control is None or answer is None:
         said = control.said if control else "nothing"
@@ -71,21 +73,24 @@ def judge(arena: Arena, place: Place, what: str, answer: Answer, control: Answer
     """What `answer`, about a row of the victim's, says; `control` is what is said of a row that nobody has."""
     evidence, victim = arena.evidence, arena.victim
     foreign = victim.ids.get(place.kind, [str(victim.tenant_id)])[0]
+    route = f"{place.method} {place.path}"
     if shown := victim.shown_in(answer.text, but=(foreign,)):
-        evidence.hole("api", what, f"{place.method} {place.path} shows another tenant's {place.kind}: {shown}", _CLOSE)
-    elif answer.status in _REFUSALS and answer.alike(control):
-        evidence.refused("api", what, answer.said)
-    elif answer.status in _REFUSALS and answer.status != control.status:
+        evidence.hole("api", what, f"{route} shows another tenant's {place.kind}: {shown}", _CLOSE)
+    elif answer.status >= 500 or answer.status == 429:
+        evidence.untried("api", what, f"the API answers {answer.said}, which is no refusal of this")
+    elif answer.status < 300 and (place.method not in requests.SAFE or control.status >= 300):
+        evidence.hole("api", what, f"{route} takes another tenant's {place.kind}: {answer.said}", _CLOSE)
+    elif not answer.alike(control):
         evidence.hole(
             "api",
             what,
-            f"{place.method} {place.path} tells another tenant's {place.kind} ({answer.said}) from none ({control.said})",
+            f"{route} tells another tenant's {place.kind} ({answer.said}) from none ({control.said})",
             "answer NotFound for both: look for the row under the caller's tenant before anything else",
         )
-    elif answer.status < 300 and place.method in requests.SAFE and answer.alike(control):
-        evidence.refused("api", what, f"{answer.said}, and nothing of the other's in it")
     elif answer.status < 300:
-        evidence.hole("api", what, f"{place.method} {place.path} takes another tenant's {place.kind}: {answer.said}", _CLOSE)
+        evidence.refused("api", what, f"{answer.said}, and nothing of the other's in it")
+    elif answer.status in _REFUSALS:
+        evidence.refused("api", what, answer.said)
     else:
         evidence.untried("api", what, f"the API answers {answer.said}, which is no refusal of this")
 

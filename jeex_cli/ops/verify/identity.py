@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
-import time
+import secrets
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -26,6 +26,8 @@ def attack(arena: Arena) -> None:
     if proof.status != 200:
         evidence.untried("api", "forged credentials", f"the real token is refused, too: {proof.said}")
         return
+    _password(arena)
+    _idempotency(arena)
     for what, credential in _forged(api, attacker, victim):
         for path in (_WHOAMI, f"/api/v1/projects/{victim.ids['project'][0]}"):
             answer = api.ask("GET", path, credential)
@@ -36,6 +38,47 @@ def attack(arena: Arena) -> None:
                 evidence.hole("api", asked, f"the API takes {what} for a credential: it answers {answer.said}", _CLOSE)
             else:
                 evidence.untried("api", asked, f"the API answers {answer.said}, which is no refusal of this")
+
+
+def _password(arena: Arena) -> None:
+    """One's own address and password, at the other's door."""
+    api, attacker, evidence = arena.api, arena.attacker, arena.evidence
+    what, password = "POST /api/v1/sign-in at the other's, with one's own password", secrets.token_urlsafe(24)
+    about = api.ask("GET", f"/api/v1/users/{attacker.owner_id}", attacker.key).json or {}
+    path = f"/api/v1/users/{attacker.owner_id}"
+    changed = api.ask("PATCH", path, attacker.key, {"password": password}, {"If-Match": "*"})
+    person = {"email": about.get("email"), "password": password}
+    own = api.ask("POST", "/api/v1/sign-in", body={**person, "tenant": attacker.slug})
+    other = api.ask("POST", "/api/v1/sign-in", body={**person, "tenant": arena.victim.slug})
+    if own.code == "SIGN_IN_OFF" and other.code == own.code:
+        evidence.refused("api", what, "nobody signs in with a password here")
+    elif own.status != 201:
+        evidence.untried("api", what, f"it is not even taken at one's own: {changed.said}, {own.said}")
+    elif other.status == 401:
+        evidence.refused("api", what, other.said)
+    elif other.status < 300:
+        hole = "POST /api/v1/sign-in takes the password of one tenant's user at another tenant"
+        evidence.hole("api", what, hole, "look the address up within the tenant that is named (service/services/sign_in.py)")
+    else:
+        evidence.untried("api", what, f"the API answers {other.said}, which is no refusal of this")
+
+
+def _idempotency(arena: Arena) -> None:
+    """The other's Idempotency-Key is one's own to use: it neither replays the other's answer nor tells of it."""
+    what, body = (
+        "POST /api/v1/projects with the other's Idempotency-Key",
+        {"slug": f"x{secrets.token_hex(6)}", "name": "Own"},
+    )
+    key = f"canary-{arena.victim.tag}"
+    answer = arena.api.ask("POST", "/api/v1/projects", arena.attacker.key, body, {"Idempotency-Key": key})
+    shown = arena.victim.shown_in(answer.text, but=(key,))
+    if answer.status == 201 and not shown:
+        arena.evidence.refused("api", what, "201, a project of one's own")
+    elif answer.status < 300 or answer.status in (409, 422):
+        hole = f"an Idempotency-Key of one tenant's tells another of its request: {shown or answer.said}"
+        arena.evidence.hole("api", what, hole, "keep answers by tenant (service/adapters/idempotency.py)")
+    else:
+        arena.evidence.untried("api", what, f"the API answers {answer.said}, which is no refusal of this")
 
 
 def _forged(api: Api, attacker: Canary, victim: Canary) -> Iterator[tuple[str, str]]:
@@ -73,8 +116,6 @@ def _tokens(api: Api, attacker: Canary, victim: Canary) -> Iterator[tuple[str, s
     point = jwt.algorithms.ECAlgorithm.from_jwk(json.dumps(published))
     text = point.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)  # type: ignore[union-attr]
     yield "a token signed with the public key as a password", _with_password(other, text, {**header, "alg": "HS256"})
-    gone = {**other, "exp": int(time.time()) - 3600}
-    yield "a token that has ended", _signed(jwt, gone, mine, {**header})
 
 
 def _signed(jwt: Any, claims: Mapping[str, Any], key: Any, header: Mapping[str, Any]) -> str:
