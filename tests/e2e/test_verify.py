@@ -23,7 +23,7 @@ from tests.e2e.test_jobs import ask
 from tests.e2e.test_recovery import setting, vault
 from tests.integration.service.machine import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]  # of a slow machine; each takes some seconds
 
 CANARIES = "SELECT count(*) FROM tenant WHERE slug LIKE 'jeex-canary-%'"
 # Every row of every tenant, but for what the platform itself changes.
@@ -247,31 +247,33 @@ def ready(cli: Cli) -> bool:
 
 
 @contextmanager
-def careless(cli: Cli, name: str) -> Iterator[None]:
-    """A process of the stack's in whose place stands one with mistakes."""
-    pid = cli.services()[name]["pid"]
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not Path(f"/proc/{pid}").exists())
-    run = cli.folder / ".jeex" / "run"
-    environment = {**cli.env, "SETTINGS_FILE": str(run / f"{name}.settings.json")}
-    program = Path(__file__).with_name("careless.py")
-    log = cli.folder / ".jeex" / "logs" / f"careless-{name}.log"
-    with log.open("w") as out:
-        process = subprocess.Popen([sys.executable, "-P", program, name], cwd=run, env=environment, stdout=out, stderr=out)
+def careless(cli: Cli) -> Iterator[None]:
+    """A worker and an API in whose places stand such with mistakes."""
+    pids = [cli.services()[name]["pid"] for name in ("worker", "api")]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    run, program, started = cli.folder / ".jeex" / "run", Path(__file__).with_name("careless.py"), []
     try:
-        if name == "api":
-            until(lambda: ready(cli), seconds=30, pause=0.2)
+        for name in ("worker", "api"):
+            environment = {**cli.env, "SETTINGS_FILE": str(run / f"{name}.settings.json")}
+            with (cli.folder / ".jeex" / "logs" / f"careless-{name}.log").open("w") as out:
+                command = [sys.executable, "-P", program, name]
+                started.append(subprocess.Popen(command, cwd=run, env=environment, stdout=out, stderr=out))
+        until(lambda: ready(cli), seconds=60, pause=0.2)
         yield
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait(30)
         cli.run("up")
 
 
 def test_holes_of_the_service(cli: Cli) -> None:
     """Statements without the tenant where row security is off, keys without it, a worker that believes everything."""
     off = ("ALTER TABLE project DISABLE ROW LEVEL SECURITY", "ALTER TABLE project ENABLE ROW LEVEL SECURITY")
-    with careless(cli, "worker"), careless(cli, "api"), seeded(cli, off):
+    with careless(cli), seeded(cli, off):
         found = holes(cli)
     says(
         found,

@@ -78,7 +78,7 @@ def verify(session: Session) -> Proof:
                 _attack(arena, runner, witness, app)
         finally:
             with _undisturbed():
-                _gone(session, client, [one.tenant_id for one in pair])
+                _gone(session, client, canaries.left(session))  # not `pair`: who was interrupted may not have it yet
     return Proof(evidence.tally(), [asdict(one) for one in evidence.attacks], round(time.monotonic() - began, 2), len(old))
 
 

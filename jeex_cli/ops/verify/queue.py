@@ -124,9 +124,9 @@ def _send(redis: Redis, envelope: dict[str, Any]) -> Any:
     return redis.xadd(_STREAM, {"task_id": task, "enqueue_time": now})
 
 
-def _over(api: Api, one: Canary, job_id: str) -> dict[str, Any]:
+def _over(api: Api, one: Canary, job_id: str, ends: float = 0.0) -> dict[str, Any]:
     """The job once it is finished, or as it is when that takes too long."""
-    ends, job = time.monotonic() + _PATIENCE, dict[str, Any]()
+    ends, job = ends or time.monotonic() + _PATIENCE, dict[str, Any]()
     while time.monotonic() < ends:
         job = api.ask("GET", f"/api/v1/jobs/{job_id}", one.key).json or {}
         if str(job.get("status")) in _OVER:
@@ -144,8 +144,9 @@ def _texts(answer: Answer) -> str:
 
 
 def settle(api: Api, pair: Iterable[Canary]) -> None:
-    """Until every export of the two that somebody has begun is finished: then their rows stand still."""
+    """Until every export of the two is finished: then their rows stand still. Gives up after a while."""
+    ends = time.monotonic() + _PATIENCE
     for one in pair:
         for job in api.ask("GET", "/api/v1/jobs?limit=100", one.key).json["items"]:
             if job["kind"] == "project.export" and job["id"] != one.waiting:
-                _over(api, one, job["id"])
+                _over(api, one, job["id"], ends)
