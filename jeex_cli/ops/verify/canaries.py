@@ -97,10 +97,10 @@ def fill(api: Api, one: Canary) -> None:
     }
 
 
-def enqueue(session: Session, one: Canary, project_id: str, *, waits: bool) -> str:
+def enqueue(session: Session, one: Canary, project_id: str, *, waits: bool = False) -> str:
     """A job of that canary that exports a project, whosever it is; the job's id. Made as the API makes it, but unchecked.
 
-    One that `waits` is due tomorrow: until then only a message may have a worker look at it.
+    One that `waits` is sent tomorrow: until then only a message of somebody else's may have a worker look at it.
     """
     from datetime import UTC, datetime, timedelta
 
@@ -117,10 +117,13 @@ def enqueue(session: Session, one: Canary, project_id: str, *, waits: bool) -> s
         return str(job.id)
 
     job_id = database.in_transaction(session, work)
-    one.ids.setdefault("job", []).append(job_id)
-    if waits:
-        one.waiting = job_id
+    one.ids["job"].append(job_id)
     return job_id
+
+
+def wait(session: Session, one: Canary) -> None:
+    """A job of that canary's own which waits: while it does, there is a row that says when it is due."""
+    one.waiting = enqueue(session, one, one.ids["project"][0], waits=True)
 
 
 def left(session: Session) -> list[uuid.UUID]:

@@ -65,7 +65,7 @@ def _foreign(arena: Arena) -> None:
     """A job of the attacker's that names the victim's project, as if the API had not looked."""
     api, attacker, victim, evidence = arena.api, arena.attacker, arena.victim, arena.evidence
     what = "a job that is to export the other's project"
-    job_id = canaries.enqueue(arena.session, attacker, victim.ids["project"][0], waits=False)
+    job_id = canaries.enqueue(arena.session, attacker, victim.ids["project"][0])
     job = _over(api, attacker, job_id)
     result = api.ask("GET", f"/api/v1/jobs/{job_id}/result", attacker.key)
     shown = victim.shown_in(f"{job.get('error')} {job.get('message')} {_texts(result)}", but=(victim.ids["project"][0],))
@@ -82,7 +82,7 @@ def _forged(arena: Arena) -> None:
     """A job of the victim's that is due tomorrow: whoever has it done today goes by a message that we have not signed."""
     api, attacker, victim, evidence = arena.api, arena.attacker, arena.victim, arena.evidence
     names = {}
-    job_id = canaries.enqueue(arena.session, victim, victim.ids["project"][0], waits=True)
+    job_id = victim.waiting
     if not arena.redis.exists(_STREAM):
         evidence.untried("queue", "forged messages", "there is no stream of messages that a worker reads")
         return
