@@ -47,7 +47,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command(
                 "tenant",
                 "tenant",
-                "create, list, show, rename, suspend, delete, export, import, clone, use, key",
+                "create, list, show, rename, suspend, delete, export, import, clone, use, verify, key",
                 "jeex tenant list",
             ),
             Command("jobs", "jobs", "list, show, retry, cancel, dead", "jeex jobs dead"),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jeex_cli.commands import tenant_key, tenant_transfer
+from jeex_cli.commands import tenant_key, tenant_transfer, tenant_verify
 from jeex_cli.commands.common import Yes, command, typer_app, wants_yes
 from jeex_cli.errors import JeexError, UsageError
 from jeex_cli.ops import tenant_life, tenants
@@ -19,6 +19,7 @@ from jeex_cli.session import Session
 app = typer_app()
 app.add_typer(tenant_key.app, name="key")
 tenant_transfer.add_to(app)
+tenant_verify.add(app)
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="Its short name: lower-case letters, digits, hyphens.")]
 
