@@ -46,6 +46,8 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command("tenant", "tenant", "create, list, show; key create, list, revoke", "jeex tenant list"),
             Command("secrets", "secrets", "list, get, set, delete, rotate, status, oauth", "jeex secrets status"),
             Command("ports", "ports", "list: who has which; free, reset", "jeex ports free 5220"),
+            Command("snapshot", "snapshot", "save, list, show, restore, export, import", "jeex snapshot save"),
+            Command("undo", "undo", "back to before what was destroyed last", "jeex undo"),
             Command("volume", "volume", "list: the data, its size, what is wrong", "jeex volume list"),
         ),
     ),

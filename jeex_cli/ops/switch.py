@@ -55,6 +55,10 @@ def switch(session: Session, target: str, *, carry_data: bool) -> Switched:
         session = session.anew()
         switch_refusals.setting(session, target)
         recover(session)
+        if (session.project.folder / "restore.json").exists():
+            from jeex_cli.ops import restore
+
+            restore.refuse_unfinished(session)
         before = session.state.runtime if session.state.runtime in _NAMES else session.choice.name
         if before == target:
             if session.state.runtime != target:
