@@ -1,4 +1,4 @@
-"""Going back to a snapshot. What there is is saved first; whatever fails, or is killed, leaves the old data whole or the new.
+"""Going back to a snapshot. What there is is saved first. Killed or failed, it leaves the old data or the new, all of it.
 
 The databases are filled under other names and verified, Redis is replaced, and one transaction renames the databases. Until
 it has committed, the way back is to drop what was filled and to put Redis back from the snapshot of before.

@@ -93,6 +93,7 @@ def take_in(session: Session, file: Path) -> Imported:
         session = session.anew()
         manifest = replace(_manifest(tar, file), automatic=False)
         _refuse_twice(session, manifest, file)
+        problem = _problem(session, manifest)
         _room(session, manifest, file)
         with snapshot_store.made(session.project, manifest.id) as folder:
             with carry.step(session.output.step, "read", "Read file") as said:
@@ -102,7 +103,6 @@ def take_in(session: Session, file: Path) -> Imported:
                 snapshot_store.verify(folder, manifest)
                 snapshot_redis.check(folder / snapshot_redis.COMMANDS)
                 _listed(session, folder, file)
-            problem = _problem(session, manifest)
             snapshot_store.write_manifest(folder, manifest)
         return Imported(manifest, snapshot_store.folder(session.project) / manifest.id, not problem, problem)
 

@@ -128,7 +128,7 @@ def parse(content: bytes, source: str) -> Manifest:
         )
     try:
         return _read(document)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise invalid(source, f"{type(error).__name__}: {error}") from error
 
 
