@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jeex_cli import state
-from jeex_cli.errors import Interrupted, JeexError, NotReady
+from jeex_cli.errors import Interrupted, JeexError
 from jeex_cli.ops import (
     carry,
     lifecycle,
@@ -88,17 +88,6 @@ def recover(session: Session) -> None:
         session.output.note(f"it is {done}")
 
 
-def refuse_unfinished(session: Session) -> None:
-    """Raise NotReady where a restore was killed, for commands that would work on half of it."""
-    journal = restore_journal.read(session.project)
-    if journal is not None:
-        raise NotReady(
-            f"a restore of the snapshot {journal.snapshot} was broken off",
-            code="RESTORE_UNFINISHED",
-            hint="jeex up finishes it",
-        )
-
-
 def _held(session: Session, manifest: Manifest, vault: str) -> str:
     """The restore itself; the id of the snapshot of before."""
     stores = carry.stores(session)
@@ -106,12 +95,12 @@ def _held(session: Session, manifest: Manifest, vault: str) -> str:
     snapshot_fit.server(manifest, stores.postgres, vault)
     session.output.note("everything but the databases ends")
     _stop_others(session)
-    before = ""
-    if not carry.is_fresh(stores):
-        before = snapshots.save(session, reason=f"before going back to {manifest.id}", spare=manifest.id).snapshot.id
-    journal = Journal(manifest.id, before, session.runtime.name)
-    restore_journal.write(session.project, journal)
+    journal = Journal(manifest.id, "", session.runtime.name)
     try:
+        if not carry.is_fresh(stores):
+            saved = snapshots.save(session, reason=f"before going back to {manifest.id}", spare=manifest.id)
+            journal = replace(journal, before=saved.snapshot.id)
+        restore_journal.write(session.project, journal)
         _fill(session, stores, manifest)
         journal = replace(journal, stage="replacing")
         restore_journal.write(session.project, journal)
@@ -119,7 +108,7 @@ def _held(session: Session, manifest: Manifest, vault: str) -> str:
     except BaseException as error:
         raise _undone(session, stores, journal, error) from error
     _finish(session, stores)
-    return before
+    return journal.before
 
 
 def _fill(session: Session, stores: carry.Stores, manifest: Manifest) -> None:

@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
-from jeex_cli.errors import StateError
+from jeex_cli.errors import NotReady, StateError
 from jeex_cli.ops import snapshot_manifest
 from jeex_cli.project import Project, write_private
 
@@ -54,6 +54,17 @@ def names(project: Project) -> tuple[str, ...]:
     """The snapshots that the restore under way needs."""
     found = read(project)
     return () if found is None else (found.snapshot, found.before)
+
+
+def refuse_unfinished(project: Project) -> None:
+    """Raise NotReady where a restore was killed, for commands that would work on half of it or take away what it needs."""
+    found = read(project)
+    if found is not None:
+        raise NotReady(
+            f"a restore of the snapshot {found.snapshot} was broken off",
+            code="RESTORE_UNFINISHED",
+            hint="jeex up finishes it, or takes it back",
+        )
 
 
 def remove(project: Project) -> None:

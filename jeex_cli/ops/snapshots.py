@@ -60,6 +60,7 @@ class Listed:
 def save_now(session: Session, *, reason: str) -> Saved:
     """What `jeex snapshot save` does: one that stays until it is deleted. Raises NotReady, JeexError."""
     with state.locked(session.project, timeout=session.timeout, waiting=session.output.note):
+        restore_journal.refuse_unfinished(session.project)
         return save(session.anew(), reason=reason, automatic=False)
 
 
@@ -149,11 +150,7 @@ def delete(session: Session, name: str) -> None:
         if name not in [one.id for one in snapshot_store.find_all(session.project)]:
             raise UsageError(f"there is no snapshot {name}", code="SNAPSHOT_UNKNOWN", hint="jeex snapshot list")
         if name in restore_journal.names(session.project):
-            raise NotReady(
-                f"a restore that was broken off needs the snapshot {name}",
-                code="RESTORE_UNFINISHED",
-                hint="jeex up finishes it",
-            )
+            restore_journal.refuse_unfinished(session.project)
         snapshot_store.remove(session.project, name)
 
 
@@ -174,7 +171,7 @@ def opens_with(session: Session) -> dict[str, str]:
     keys = session.project.folder / "vault-keys.json"
     if vault_kind(session) == "vault" and keys.exists():
         found[".jeex/vault-keys.json"] = keys.read_text(encoding="utf-8")
-    return {name: snapshot_manifest.fingerprint(text) for name, text in found.items()}
+    return {name: snapshot_manifest.fingerprint(text, key(session)) for name, text in found.items()}
 
 
 def vault_kind(session: Session) -> str:

@@ -166,7 +166,7 @@ def test_back_to_it_and_back_again(house: House) -> None:
 
 
 def test_nobody_is_held_up_and_both_databases_are_of_one_moment(house: House) -> None:
-    insert = "INSERT INTO tenant (id, slug, name) VALUES (gen_random_uuid(), '{}', 'x')"
+    insert = "INSERT INTO public.tenant (id, slug, name) VALUES (gen_random_uuid(), '{}', 'x')"
     refused = []
 
     def meanwhile() -> None:
