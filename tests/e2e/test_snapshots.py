@@ -94,6 +94,7 @@ def patient(cli: Cli, *arguments: str) -> Any:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     cli = make_cli(tmp_path_factory.mktemp("snapshots"))
+    cli.extra["JEEX_TIMEOUT"] = "280"
     try:
         patient(cli, "up")
         one = House(cli, cli.json("tenant", "create", "acme", "--admin", "alice@acme.example")["key"])
@@ -379,6 +380,7 @@ def test_exported_and_taken_in_by_another_project(house: House, tmp_path: Path) 
     assert cli.json("snapshot", "import", str(file), code=2)["code"] == "SNAPSHOT_EXISTS"
 
     other = make_cli(tmp_path, "other")
+    other.extra["JEEX_TIMEOUT"] = "280"
     taken = other.json("snapshot", "import", str(file))
     assert (taken["snapshot"]["id"], taken["opens"]) == (house.before, False)
     assert other.json("snapshot", "restore", house.before, "--yes", code=3)["code"] == "SNAPSHOT_KEYS"
