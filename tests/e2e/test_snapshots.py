@@ -298,7 +298,7 @@ def test_interrupted_with_ctrl_c_nothing_was_changed(house: House) -> None:
     cli = house.cli
     house.change("interrupted")
     now = house.seen()
-    code, said = broken_off(house, "Fill database", signal.SIGINT)
+    code, said = broken_off(house, "filling", signal.SIGINT)
     assert (code, "Nothing was changed" in said) == (130, True), said
     assert house.seen() == now
     assert house.databases() == {"postgres", "jeex", "jeex_vault"}
