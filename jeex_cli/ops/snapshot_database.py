@@ -186,7 +186,7 @@ def _drop(server: Server, named: Callable[[str], str]) -> None:
     with connected(server, _MAINTENANCE) as one:
         for name in DATABASES:
             if named(name) in there:
-                one.execute(f"DROP DATABASE {named(name)} WITH (FORCE)")
+                one.execute(f"DROP DATABASE IF EXISTS {named(name)} WITH (FORCE)")
 
 
 def _existing(server: Server) -> set[str]:
