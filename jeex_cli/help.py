@@ -53,6 +53,8 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command("jobs", "jobs", "list, show, retry, cancel, dead", "jeex jobs dead"),
             Command("secrets", "secrets", "list, get, set, delete, rotate, status, oauth", "jeex secrets status"),
             Command("ports", "ports", "list: who has which; free, reset", "jeex ports free 5220"),
+            Command("snapshot", "snapshot", "save, list, show, restore, export, import", "jeex snapshot save"),
+            Command("undo", "undo", "back to before what was destroyed last", "jeex undo"),
             Command("volume", "volume", "list: the data, its size, what is wrong", "jeex volume list"),
         ),
     ),

@@ -26,6 +26,8 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
         "JEEX_TIMEOUT": "120",  # seconds a command may take
         "JEEX_TENANT": "",  # the tenant that commands mean where none is named
         "JEEX_STRICT_PORTS": "",  # 1: `up` refuses a taken port instead of taking another one
+        "JEEX_SNAPSHOT_KEEP": "10",  # automatic snapshots that are kept; 0: none are made
+        "JEEX_SNAPSHOT_MIB": "4096",  # MiB that automatic snapshots may take together; the newest is always kept
         "JEEX_POSTGRES_BIN": "",  # folder with initdb, postgres and psql, in place of the wheel's
         "JEEX_REDIS_SERVER": "",  # path of redis-server or valkey-server, in place of the wheel's
         "JEEX_OPENBAO": "",  # path of bao, in place of the wheel's

@@ -7,7 +7,7 @@ import sys
 
 SUBJECTS = (
     *("startup", "doctor", "stack", "api", "trace", "growth", "rotation", "image", "compose", "queue", "cache"),
-    "tenant_export",
+    *("snapshot", "tenant_export"),
 )
 
 
