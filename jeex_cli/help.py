@@ -42,7 +42,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
     (
         "Work with it",
         (
-            Command("db", "db", "migrate, status, history, shell", "jeex db migrate"),
+            Command("db", "db", "migrate, status, check, rollback, seed, shell", "jeex db migrate"),
             Command("tenant", "tenant", "create, list, show; key create, list, revoke", "jeex tenant list"),
             Command("secrets", "secrets", "list, get, set, delete, rotate, status, oauth", "jeex secrets status"),
             Command("ports", "ports", "list: who has which; free, reset", "jeex ports free 5220"),

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - every text in these statements is our own
 """A schema as PostgreSQL's catalogue tells it: facts that can be compared, whatever the order in which they came about.
 
 A fact is named by its kind and by what it is of ("policy", "document.own_tenant"), and says one thing in PostgreSQL's own
@@ -47,8 +48,8 @@ _OF_SCHEMA = (
     )
     SELECT 'column', name,
            format_type(atttypid, atttypmod)
-           || CASE WHEN attcollation NOT IN (0, typcollation)
-                THEN (SELECT ' COLLATE ' || quote_ident(collname) FROM pg_collation WHERE oid = attcollation) ELSE '' END
+           || CASE WHEN attcollation NOT IN (0, typcollation) THEN
+                (SELECT ' COLLATE ' || quote_ident(collname) FROM pg_collation WHERE oid = attcollation) ELSE '' END
            || CASE attgenerated WHEN 's' THEN ' GENERATED ALWAYS AS (' || value || ') STORED'
                 WHEN 'v' THEN ' GENERATED ALWAYS AS (' || value || ') VIRTUAL' ELSE '' END
            || CASE attidentity WHEN 'a' THEN ' GENERATED ALWAYS AS IDENTITY'
@@ -85,8 +86,9 @@ _OF_SCHEMA = (
       FROM pg_class c, aclexplode(relacl) WHERE {_TABLES} AND grantee <> relowner GROUP BY relname, grantee
     """,
     f"""
-    SELECT 'comment', CASE relkind WHEN 'i' THEN 'index ' WHEN 'S' THEN 'sequence ' WHEN 'v' THEN 'view ' ELSE 'table ' END
-           || relname, description
+    SELECT 'comment',
+           CASE relkind WHEN 'i' THEN 'index ' WHEN 'S' THEN 'sequence ' WHEN 'v' THEN 'view ' ELSE 'table ' END || relname,
+           description
       FROM pg_description JOIN pg_class c ON c.oid = objoid
      WHERE classoid = 'pg_class'::regclass AND objsubid = 0 AND relnamespace = to_regnamespace(:schema)
     UNION ALL

@@ -1,7 +1,7 @@
 """How a live schema differs from what the models say, and the statements that would make it the same.
 
-The models' schema is made for real, in a schema of its own within a transaction that is always rolled back: whatever ends the
-comparison (an error, Ctrl-C, kill -9), nothing of it stays, and nobody else ever sees it.
+The models' schema is made for real, in a schema of its own within a transaction that is always rolled back: whatever ends
+the comparison (an error, Ctrl-C, kill -9), nothing of it stays, and nobody else ever sees it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def compare(found: Facts, wanted: Facts, *, database: str = "jeex") -> tuple[Dif
     """
     different = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
     tables = {name for kind, name in different if kind == "table"}
-    columns = {name for kind, name in different if kind == "column" and (("column", name) in found) != (("column", name) in wanted)}
+    columns = {
+        name for kind, name in different if kind == "column" and (("column", name) in found) != (("column", name) in wanted)
+    }
     return tuple(
         _difference(name, found, wanted, database)
         for name in different
@@ -91,7 +93,7 @@ def compare(found: Facts, wanted: Facts, *, database: str = "jeex") -> tuple[Dif
 
 def _difference(name: Name, found: Facts, wanted: Facts, database: str) -> Difference:
     kind, of = name
-    on_server = kind in _OF_SERVER or of.startswith(("SCHEMA ", "DATABASE "))
+    on_server = kind in ("owner", *_OF_SERVER) or of.startswith(("SCHEMA ", "DATABASE "))
     made = list(statements(name, found, wanted))
     comment = ("comment", f"index {of}")
     if kind == "index" and name in wanted and comment in wanted:  # an index that is made anew has none
@@ -111,15 +113,18 @@ def _goes_without_saying(name: Name, found: Facts, wanted: Facts, tables: set[st
         return table_of_index(found.get(name) or wanted[name]) in tables
     if kind != "comment":
         return False
-    # A comment goes with its index or column, and a constraint's index with the constraint.
     what, _, target = of.partition(" ")
-    if what == "index":
-        definition = found.get(("index", target)) or wanted.get(("index", target))
-        if (("index", target) in found) != (("index", target) in wanted):
-            return True
-        owner = table_of_index(definition) if definition else target.removeprefix("pk_")
-        return owner in tables
-    return target.split(".")[0] in tables or target in columns
+    if what != "index":
+        return target.split(".")[0] in tables or target in columns
+    return _of_index_goes(target, found, wanted, tables)
+
+
+def _of_index_goes(index: str, found: Facts, wanted: Facts, tables: set[str]) -> bool:
+    """A comment goes with its index; that of a key with the table."""
+    key = ("index", index)
+    definition = found.get(key) or wanted.get(key)
+    table = table_of_index(definition) if definition else index.removeprefix("pk_")
+    return (key in found) != (key in wanted) or table in tables
 
 
 def table_of_index(definition: str) -> str:

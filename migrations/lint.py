@@ -1,7 +1,7 @@
 """What a revision may not do to a database in use, found in the SQL that it would send.
 
-Two sources: rules of this house, checked here and always; and squawk, which knows far more about locks, where it is installed
-(a development dependency: `pip install squawk-cli`).
+Two sources: rules of this house, checked here and always; and squawk, which knows far more about locks, where it is
+installed (a development dependency: `pip install squawk-cli`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from migrations import offline, revisions
 from migrations.revisions import Revision
 
 # What squawk is not asked for.
-# - A lock is waited for five seconds at most (runner.py). How long VALIDATE or CREATE INDEX CONCURRENTLY then take is a matter
-#   of rows; both let others read and write.
+# - A lock is waited for five seconds at most (runner.py). How long VALIDATE or CREATE INDEX CONCURRENTLY then take is a
+#   matter of rows; both let others read and write.
 # - Integers are editions and changes of one row, and a status of HTTP.
 # - Alembic's own table has a varchar. In ours, text is what a str of the models is (service/models/base.py).
 _NOT_ASKED = ("require-statement-timeout", "prefer-bigint-over-int", "prefer-text-field")
@@ -97,7 +97,9 @@ def house_rules(revision: str, statements: Sequence[str]) -> Iterator[Problem]:
 
 
 def _of_index(text: str, in_transaction: bool, made: dict[str, set[str]]) -> Iterator[tuple[str, str]]:
-    match = re.match(r"CREATE (?:UNIQUE )?INDEX (CONCURRENTLY )?(IF NOT EXISTS )?\S+ ON (?:ONLY )?([\w.\"]+)[^(]*\(([^)]*)", text)
+    match = re.match(
+        r"CREATE (?:UNIQUE )?INDEX (CONCURRENTLY )?(IF NOT EXISTS )?\S+ ON (?:ONLY )?([\w.\"]+)[^(]*\(([^)]*)", text
+    )
     if match is not None:
         concurrently, careful, table, columns = match.groups()
         if concurrently and in_transaction:
@@ -105,7 +107,10 @@ def _of_index(text: str, in_transaction: bool, made: dict[str, set[str]]) -> Ite
         if concurrently and not careful:
             yield "index-if-not-exists", "a revision that was killed runs again: say IF NOT EXISTS"
         if not concurrently and table not in made:
-            yield "index-concurrently", f"{table} may be in use: CREATE INDEX CONCURRENTLY IF NOT EXISTS, in an autocommit_block"
+            yield (
+                "index-concurrently",
+                f"{table} may be in use: CREATE INDEX CONCURRENTLY IF NOT EXISTS, in an autocommit_block",
+            )
         if table != "tenant" and _first(columns) != "tenant_id":
             yield "tenant-first", f"an index of {table} begins with tenant_id"
     elif re.match(r"DROP INDEX (?!CONCURRENTLY)", text):

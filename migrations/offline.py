@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 INI = Path(__file__).with_name("alembic.ini")
 
 
-@dataclass
-class _Statements(io.TextIOBase):
+class _Statements(io.StringIO):
     """Alembic writes each statement at once, BEGIN and COMMIT included."""
 
-    found: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
 
     def write(self, text: str, /) -> int:
         if one := text.strip():
@@ -41,10 +41,9 @@ def script(statements: Sequence[str]) -> str:
     return "\n\n".join(statements) + "\n" if statements else ""
 
 
-def _written(work: object, span: str) -> list[str]:
+def _written(work: Callable[..., None], span: str) -> list[str]:
     from alembic.config import Config
 
     written = _Statements()
-    assert callable(work)
-    work(Config(INI, output_buffer=written), span, sql=True)  # type: ignore[arg-type]
+    work(Config(INI, output_buffer=written), span, sql=True)
     return written.found

@@ -27,8 +27,8 @@ class Listener:
 class Progress:
     """One run up or down the `line` of revisions, to the one at the place `target` (-1: to none).
 
-    `applied` are the revisions that are done. Of the one under way, `kept` counts the statements that were committed on their
-    own (autocommit_block) and `statement` is the last that was sent.
+    `applied` are the revisions that are done. Of the one under way, `kept` counts the statements that were committed on
+    their own (autocommit_block) and `statement` is the last that was sent.
     """
 
     line: tuple[Revision, ...]
@@ -57,7 +57,8 @@ class Progress:
     def on_version_apply(self, **_: Any) -> None:
         """Alembic has written that a revision is applied or taken back, and commits that next."""
         revision = self.running
-        assert revision is not None
+        if revision is None:
+            return
         self.applied.append(revision)
         self.listener.ended(revision)
         self.at(revision.id if self.up else revision.parent)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, TypeVar
 import asyncpg
 
 from migrations.engine import CONNECT_TIMEOUT, LockTimedOut, with_engine
-from migrations.lock import holders, only_one
+from migrations.lock import KEY, holders, only_one
 from migrations.progress import Listener, Progress
 from migrations.revisions import Revision, head, history
 from service.core.errors import DatabaseUnavailable, MigrationFailed
@@ -42,6 +42,14 @@ PAUSES = (1.0, 2.0, 4.0)
 WAIT = 120.0  # seconds
 
 
+_STATE = """
+SELECT ARRAY(SELECT relname::text FROM pg_index JOIN pg_class c ON c.oid = indexrelid
+              WHERE NOT indisvalid AND relnamespace = 'public'::regnamespace ORDER BY 1),
+       EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = $1::bigint::oid AND classid = 0 AND granted
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class UpgradeResult:
     """The revisions before and after (None: an empty database), and those that were applied, in order."""
@@ -53,11 +61,16 @@ class UpgradeResult:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The database's revision (None: an empty database), that of this installation, and what lies between, in order."""
+    """The database's revision (None: an empty database), that of this installation, and what lies between, in order.
+
+    `invalid` are indexes that were broken off halfway; `migrating` says whether a migration is under way at this moment.
+    """
 
     current: str | None
     head: str
     pending: tuple[Revision, ...]
+    invalid: tuple[str, ...] = ()
+    migrating: bool = False
 
 
 def upgrade(
@@ -70,8 +83,8 @@ def upgrade(
 ) -> UpgradeResult:
     """Bring the database up to `target` (a revision, or "head"). Twice is the same as once.
 
-    `on_revision` is called after each revision that was applied, `listener` told more. A database beyond `target` stays as it
-    is. MigrationFailed says how far it came.
+    `on_revision` is called after each revision that was applied, `listener` told more. A database beyond `target` stays as
+    it is. MigrationFailed says how far it came.
     """
     told = listener or (Listener(ended=on_revision) if on_revision else Listener())
     return asyncio.run(_move(owner_url, target, told, wait, up=True))
@@ -99,11 +112,11 @@ def status(owner_url: str) -> Status:
     async def look() -> Status:
         async with _connected(owner_url) as connection:
             current = await _current(connection)
+            invalid, migrating = await connection.fetchrow(_STATE, KEY)
         line = history()
         known = [one.id for one in line]
-        if current is not None and current not in known:
-            return Status(current, head(), ())
-        return Status(current, head(), line[known.index(current) + 1 if current else 0 :])
+        pending = line[known.index(current) + 1 if current else 0 :] if current is None or current in known else ()
+        return Status(current, line[-1].id, pending, tuple(invalid), migrating)
 
     return asyncio.run(look())
 
@@ -131,9 +144,7 @@ async def _move(owner_url: str, target: str, listener: Listener, wait: float, *,
             for pause in (*PAUSES, None):
                 progress.at(await _current(connection))
                 try:
-                    await with_engine(
-                        owner_url, lambda one: _run_alembic(one, line, wanted, progress), watch=progress.watch
-                    )
+                    await with_engine(owner_url, lambda one: _run_alembic(one, line, wanted, progress), watch=progress.watch)
                     break
                 except LockTimedOut as error:
                     if pause is None:

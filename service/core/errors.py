@@ -112,9 +112,9 @@ class TenantNotBound(ServiceError):
 class MigrationFailed(ServiceError):
     """The schema could not be brought to the revision that was asked for; it stands at the last one that worked.
 
-    `revision` is the one that failed and `statement` what PostgreSQL refused, "" where it did not come to that; `kept` counts
-    the statements of that revision that stay, for they stood outside of a transaction. `applied` are the revisions that were
-    done before, `holders` says who had tables locked.
+    `revision` is the one that failed and `statement` what PostgreSQL refused, "" where it did not come to that; `kept`
+    counts the statements of that revision that stay, for they stood outside of a transaction. `applied` are the revisions
+    that were done before, `holders` says who had tables locked.
     """
 
     code = "MIGRATION_FAILED"

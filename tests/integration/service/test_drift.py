@@ -1,4 +1,5 @@
-"""How a live schema differs from the models: every kind of difference is found, named, and mended by what is said to mend it."""
+# ruff: noqa: S608 - every text in these statements is the tests' own
+"""How a live schema differs from the models: every kind of difference is found, and mended by what is said to mend it."""
 
 from __future__ import annotations
 
@@ -48,14 +49,32 @@ def test_what_the_migrations_made_is_what_the_models_say(postgres: Postgres, liv
 # Beyond what the comparison of dumps must see: what is of the server, and what a dump does not tell.
 MORE = {
     "a role that bypasses": ("ALTER ROLE jeex_app BYPASSRLS", "role jeex_app: LOGIN BYPASSRLS; should be LOGIN"),
-    "a member of the owner": ("GRANT jeex_owner TO jeex_app", "membership jeex_app in jeex_owner: INHERIT, SET; should be missing"),
-    "a role without limits": ("ALTER ROLE jeex_app RESET statement_timeout", "role setting jeex_app statement_timeout: missing"),
-    "who may make tables": ("GRANT CREATE ON SCHEMA public TO jeex_admin", "grant SCHEMA public to jeex_admin: CREATE, USAGE"),
-    "who may connect": ("GRANT TEMPORARY ON DATABASE {0} TO PUBLIC", "grant DATABASE to PUBLIC: TEMPORARY; should be missing"),
+    "a member of the owner": (
+        "GRANT jeex_owner TO jeex_app",
+        "membership jeex_app in jeex_owner: INHERIT, SET; should be missing",
+    ),
+    "a role without limits": (
+        "ALTER ROLE jeex_app RESET statement_timeout",
+        "role setting jeex_app statement_timeout: missing",
+    ),
+    "who may make tables": (
+        "GRANT CREATE ON SCHEMA public TO jeex_admin",
+        "grant SCHEMA public to jeex_admin: CREATE, USAGE",
+    ),
+    "who may connect": (
+        "GRANT TEMPORARY ON DATABASE {0} TO PUBLIC",
+        "grant DATABASE to PUBLIC: TEMPORARY; should be missing",
+    ),
     "readiness blind": ("REVOKE SELECT ON alembic_version FROM jeex_app", "grant alembic_version to jeex_app: missing"),
-    "a column's grant": ("GRANT UPDATE (slug) ON tenant TO jeex_app", "grant tenant.slug to jeex_app: UPDATE; should be missing"),
+    "a column's grant": (
+        "GRANT UPDATE (slug) ON tenant TO jeex_app",
+        "grant tenant.slug to jeex_app: UPDATE; should be missing",
+    ),
     "a type": ("ALTER TABLE document ALTER version TYPE bigint", "column document.version: bigint; should be integer"),
-    "a column more": ("ALTER TABLE document ADD more text DEFAULT 'x' NOT NULL", "column document.more: text; should be missing"),
+    "a column more": (
+        "ALTER TABLE document ADD more text DEFAULT 'x' NOT NULL",
+        "column document.more: text; should be missing",
+    ),
     "a lost column": (
         "ALTER TABLE app_user DROP username",
         "column app_user.username: missing; should be text",
