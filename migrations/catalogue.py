@@ -23,7 +23,10 @@ _TABLES = (
 )
 _OWN = "NOT EXISTS (SELECT FROM pg_depend WHERE objid = {0} AND deptype IN ('e', 'i', 'a'))"
 _WHO = "CASE grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(grantee)::text END"
-_RIGHTS = "string_agg(privilege_type || CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END, ', ' ORDER BY privilege_type)"
+_RIGHTS = (
+    "string_agg(privilege_type || CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END, ', ' "
+    "ORDER BY privilege_type)"
+)
 
 _OF_SCHEMA = (
     f"""

@@ -61,7 +61,7 @@ def lint(wanted: Sequence[Revision]) -> tuple[Problem, ...]:
         statements = offline.upgrade(one.parent, one.id)
         found += house_rules(one.id, statements)
         if program is not None:
-            found += _ask_squawk(program, one.id, offline.script(statements))
+            found += ask_squawk(program, one.id, offline.script(statements))
     return tuple(found)
 
 
@@ -146,7 +146,8 @@ def _joined(statements: Sequence[str]) -> str:
     return "\n".join(_plain(one).replace("IF NOT EXISTS ", "") for one in statements)
 
 
-def _ask_squawk(program: Path, revision: str, sql: str) -> Iterator[Problem]:
+def ask_squawk(program: Path, revision: str, sql: str) -> Iterator[Problem]:
+    """What squawk has to say of a script. Raises OSError where it cannot be run."""
     argv = [str(program), "--pg-version", _POSTGRES, "--exclude", ",".join(_NOT_ASKED), "--reporter", "json"]
     answer = subprocess.run(  # noqa: S603 - the linter, and no shell
         [*argv, "--stdin-filepath", f"{revision}.sql"], input=sql, capture_output=True, text=True, check=False, cwd="/"

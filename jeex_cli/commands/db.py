@@ -89,7 +89,8 @@ def rollback_(
     result = rollback.rollback(session, planned)
     session.output.result(
         {**_plain(result), "lost": losses},
-        f"{len(result.applied)} taken back, now at {result.after or 'nothing'}; the API is not ready until `jeex db migrate`",
+        f"{len(result.applied)} taken back, now at {result.after or 'nothing'}; "
+        "the API is not ready until the next `jeex db migrate`",
     )
 
 

@@ -64,7 +64,7 @@ class Tenant:
     @property
     def id(self) -> uuid.UUID:
         """Its key."""
-        return self._id(self._random("tenant", 0), 0)
+        return self._id("tenant", 0)
 
     def users(self) -> Iterator[tuple[object, ...]]:
         """id, email, username, display name, role, when it was made."""
@@ -74,7 +74,7 @@ class Tenant:
             role = "owner" if number == 0 else chance.choices(("admin", "member", "viewer"), (1, 6, 3))[0]
             name = f"{first}.{last}.{number}"
             yield (
-                self._id(chance, number),
+                self._id("user", number),
                 f"{name}@{self.slug}.example",
                 name,
                 f"{first.title()} {last.title()}",
@@ -88,7 +88,7 @@ class Tenant:
             chance = self._random("project", number)
             two = chance.sample(_WORDS, 2)
             yield (
-                self._id(chance, number),
+                self._id("project", number),
                 f"{two[0]}-{two[1]}-{number}",
                 f"{two[0].title()} {two[1]} {number}",
                 self._text(chance, 120),
@@ -99,12 +99,12 @@ class Tenant:
 
     def documents(self) -> Iterator[tuple[object, ...]]:
         """id, project, path, title, type, status, content, who made it, when."""
-        projects = [self._id(self._random("project", number), number) for number in range(self.size.projects)]
+        projects = [self._id("project", number) for number in range(self.size.projects)]
         for number in range(self.size.documents if projects else 0):
             chance = self._random("document", number)
             folder, name, more = chance.choice(_WORDS), chance.choice(_WORDS), chance.choice(_WORDS)
             yield (
-                self._id(chance, number),
+                self._id("document", number),
                 projects[
                     min(int(chance.expovariate(3) * len(projects)), len(projects) - 1)
                 ],  # some have far more than others
@@ -118,10 +118,11 @@ class Tenant:
             )
 
     def _random(self, kind: str, number: int) -> random.Random:
-        return random.Random(f"{self.seed}/{self.number}/{kind}/{number}")
+        return random.Random(f"{self.seed}/{self.number}/{kind}/{number}")  # noqa: S311 - no secret: the same again is wanted
 
-    def _id(self, chance: random.Random, number: int) -> uuid.UUID:
+    def _id(self, kind: str, number: int) -> uuid.UUID:
         """A UUID of version 7, as the database makes them: rows that follow each other lie together."""
+        chance = self._random(f"{kind} id", number)
         milliseconds = int(self._when(number).timestamp() * 1000)
         return uuid.UUID(
             int=(milliseconds << 80 | 7 << 76 | chance.getrandbits(12) << 64 | 2 << 62 | chance.getrandbits(62))
@@ -131,7 +132,7 @@ class Tenant:
         if not self.size.users:
             return None
         number = chance.randrange(self.size.users)
-        return self._id(self._random("user", number), number)
+        return self._id("user", number)
 
     @staticmethod
     def _when(number: int) -> datetime:

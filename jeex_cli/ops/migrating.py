@@ -16,6 +16,7 @@ from jeex_cli.session import Session
 
 if TYPE_CHECKING:
     from migrations.drift import Difference
+    from migrations.lint import Problem
     from migrations.revisions import Revision
     from migrations.runner import Listener
     from service.core.errors import MigrationFailed
@@ -142,10 +143,8 @@ def listener(session: Session) -> Listener:
 
 
 def _lint(session: Session, planned: Plan) -> None:
-    from migrations import lint
-
     began = time.monotonic()
-    found = lint.lint(planned.revisions)
+    found = problems(planned.revisions)
     if found:
         raise JeexError(
             f"{len(found)} statements would be unsafe on a database in use; nothing was changed",
@@ -155,6 +154,20 @@ def _lint(session: Session, planned: Plan) -> None:
             data={"problems": found},
         )
     session.output.step(Step("lint", "lint", "done", time.monotonic() - began, "nothing that holds up a table in use"))
+
+
+def problems(revisions: Sequence[Revision]) -> tuple[Problem, ...]:
+    """What lint objects to. Raises JeexError where squawk is there and does not work."""
+    from migrations import lint
+
+    try:
+        return lint.lint(revisions)
+    except OSError as error:
+        raise JeexError(
+            f"squawk does not work: {error}",
+            code="LINT_FAILED",
+            hint="pip install --force-reinstall squawk-cli, or remove it",
+        ) from error
 
 
 def _verify(session: Session, done: Migrated) -> None:

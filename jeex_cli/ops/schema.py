@@ -84,7 +84,7 @@ def lint(wanted: Sequence[str]) -> Linted:
 
     names = [migrating.resolve(one) for one in wanted]
     line = [one for one in revisions.history() if not names or one.id in names]
-    found = linter.lint(line)
+    found = migrating.problems(line)
     return Linted([one.id for one in line], linter.squawk() is not None, found)
 
 

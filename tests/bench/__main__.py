@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-SUBJECTS = ("startup", "doctor", "stack", "api", "growth", "rotation", "image", "compose")
+SUBJECTS = ("startup", "doctor", "migrate", "stack", "api", "growth", "rotation", "image", "compose")
 
 
 def main(chosen: list[str]) -> int:

@@ -304,7 +304,8 @@ def test_a_revision_that_fails_says_where_it_stands(cli: Cli, clone: Path) -> No
     made = Path(cli.json("db", "revision", "--empty", "-m", "broken")["path"])
     empty = made.read_text()
     body = (
-        '    with op.get_context().autocommit_block():\n        op.execute("ALTER TABLE note ADD COLUMN IF NOT EXISTS a text")\n'
+        "    with op.get_context().autocommit_block():\n"
+        '        op.execute("ALTER TABLE note ADD COLUMN IF NOT EXISTS a text")\n'
         '    op.execute("CREATE INDEX ix_note_a ON note (a)")\n    op.execute("UPDATE nothing SET a = 1")\n'
     )
     made.write_text(
@@ -354,10 +355,8 @@ def test_a_migration_killed_mid_index_is_made_up_for(cli: Cli, clone: Path) -> N
     finally:
         os.killpg(holder.pid, signal.SIGKILL)
         holder.communicate()
-    sql(
-        cli,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)' AND pid <> pg_backend_pid()",
-    )
+    others = "application_name = 'psql' AND pid <> pg_backend_pid()"
+    sql(cli, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")  # noqa: S608
     wait_for(cli, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jeex-migrate'", "0")
     found = cli.json("db", "status")
     assert (found["current"], found["invalid_indexes"], found["migrating"]) == ("0005", ["ix_note_tenant_id_text"], False)

@@ -133,7 +133,8 @@ def test_an_index_that_was_left_invalid_is_found(postgres: Postgres, live: str) 
 def test_nothing_stays_of_a_comparison_that_is_ended(postgres: Postgres, live: str, how: signal.Signals) -> None:
     code = (
         "import sys, time; from migrations import drift, runner;"
-        "runner.inspect(sys.argv[1], lambda one: (one.begin(), drift.modelled(one), print('made', flush=True), time.sleep(60)))"
+        "runner.inspect(sys.argv[1], lambda one: "
+        "(one.begin(), drift.modelled(one), print('made', flush=True), time.sleep(60)))"
     )
     argv = [sys.executable, "-c", code, postgres.url("owner", live)]
     process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ})
