@@ -99,15 +99,12 @@ def revision(session: Session, message: str, *, empty: bool = False) -> Drafted:
         raise UsageError(
             "the message is the revision's first line: some words, no line break, no backslash", code="MESSAGE_INVALID"
         )
-    from migrations import generate, runner, scratch
+    from migrations import generate, runner
 
     made = generate.Draft("", "", ())
     if not empty:
-        with (
-            translated(),
-            scratch.migrated(database.url(session, "superuser"), database.url(session, "owner")) as url,
-        ):
-            made = runner.inspect(url, generate.draft)
+        with translated():
+            made = runner.inspect(database.url(session, "owner"), generate.draft)
         if not made.changes:
             return Drafted("", "", ())
     path = generate.write(made, message, folder)

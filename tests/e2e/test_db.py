@@ -223,7 +223,7 @@ class Note(SoftDeleteMixin, TenantMixin, Base):
             name="fk_note_document",
             ondelete="CASCADE",
         ),
-        CheckConstraint("length(text) <= 100 AND text ~ '^[^:]+:x*$'", name="text"),
+        CheckConstraint("length(text) <= 100 AND text ~ '^[^:]+$'", name="text"),
         index("ix_note_tenant_id_document_id", "tenant_id", "document_id", where=ACTIVE, serves="notes of a document"),
     )
 
@@ -292,7 +292,7 @@ def test_a_revision_has_what_autogenerate_misses(cli: Cli, clone: Path) -> None:
     cli.run("db", "rollback", "--yes")
     assert cli.json("db", "migrate")["applied"] == ["0005"]
     assert sql(cli, "SELECT count(*) FROM document") == before
-    assert sql(cli, "SELECT count(*) FROM pg_database WHERE datname LIKE 'jeex_scratch%'") == "0"
+    assert sql(cli, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'jeex%'") == "0"
 
     (clone / "pyproject.toml").rename(clone / "elsewhere")
     assert failed(cli, "db", "revision", "-m", "x", code=3)[0]["code"] == "NOT_A_CLONE"
