@@ -48,9 +48,18 @@ def _said(text: str | None) -> str:
 
 def look(connection: Connection) -> tuple[Difference, ...]:
     """The live schema (`public`) and its roles against models and bootstrap.sql. The owner's connection; changes nothing."""
+    return _look(connection, server=True)
+
+
+def look_at_schema(connection: Connection) -> tuple[Difference, ...]:
+    """The same without what bootstrap.sql makes: what a revision can answer for."""
+    return _look(connection, server=False)
+
+
+def _look(connection: Connection, *, server: bool) -> tuple[Difference, ...]:
     with connection.begin() as transaction:
-        found = live(connection)
-        wanted = modelled(connection) | catalogue.SERVER
+        found = live(connection) if server else catalogue.of_schema(connection, "public")
+        wanted = modelled(connection) | (catalogue.SERVER if server else {})
         name = connection.exec_driver_sql("SELECT quote_ident(current_database())").scalar_one()
         transaction.rollback()
     return compare(found, wanted, database=name)
