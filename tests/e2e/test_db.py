@@ -23,7 +23,8 @@ from tests.docker.stack import ROOT
 from tests.e2e.conftest import Cli, kill_leftovers, make_cli
 from tests.e2e.test_tenant_keys import answered
 
-pytestmark = pytest.mark.e2e
+# Some of these run a dozen commands, one after the other.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 ALL = ["0001", "0002", "0003", "0004"]
 
