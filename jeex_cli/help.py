@@ -43,7 +43,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
     (
         "Work with it",
         (
-            Command("db", "db", "migrate, status, history, shell", "jeex db migrate"),
+            Command("db", "db", "migrate, status, check, rollback, seed, shell", "jeex db migrate"),
             Command(
                 "tenant",
                 "tenant",

@@ -46,6 +46,18 @@ class Output:
             self._err(f"  {self._mark(step.status)} {step.text:<14}{seconds:>9}  {self.paint(note, '2')}".rstrip())
         self._show_busy()
 
+    def progress(self, text: str, done: int, total: int) -> None:
+        """How far a long step is, on one line that is drawn over; on a terminal alone. A `total` of 0 takes it away."""
+        if self.json or self.quiet or not self.stderr.isatty():
+            return
+        bar = (
+            ""
+            if total == 0
+            else f"  [{'#' * (20 * done // total):<20}] {100 * done // total:3d} %  {done:,} of {total:,}  {text}"
+        )
+        self.stderr.write(f"\r{bar[:100]}\033[K")
+        self.stderr.flush()
+
     def note(self, text: str) -> None:
         """One line that explains a choice, on stderr."""
         if not (self.json or self.quiet):

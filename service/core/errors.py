@@ -25,6 +25,8 @@ are translated once, in the adapter that calls the library.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class ServiceError(Exception):
     """Something failed for a reason that has a name."""
@@ -123,9 +125,33 @@ class FileRefused(ServiceError):
 
 
 class MigrationFailed(ServiceError):
-    """The schema could not be brought to the revision that was asked for; it stands at the last one that worked."""
+    """The schema could not be brought to the revision that was asked for; it stands at the last one that worked.
+
+    `revision` is the one that failed and `statement` what PostgreSQL refused, "" where it did not come to that; `kept`
+    counts the statements of that revision that stay, for they stood outside of a transaction. `applied` are the revisions
+    that were done before, `holders` says who had tables locked.
+    """
 
     code = "MIGRATION_FAILED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str = "",
+        revision: str = "",
+        statement: str = "",
+        kept: int = 0,
+        applied: Sequence[str] = (),
+        holders: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.revision = revision
+        self.statement = statement
+        self.kept = kept
+        self.applied = tuple(applied)
+        self.holders = tuple(holders)
 
 
 class Unavailable(ServiceError):

@@ -7,7 +7,7 @@ import sys
 
 SUBJECTS = (
     *("startup", "doctor", "stack", "api", "trace", "growth", "rotation", "image", "compose", "queue", "cache"),
-    *("snapshot", "tenant_export"),
+    *("migrate", "snapshot", "tenant_export"),
 )
 
 
