@@ -133,6 +133,7 @@ _OF_SERVER = f"""
              CASE WHEN admin_option THEN 'ADMIN' END, CASE WHEN inherit_option THEN 'INHERIT' END,
              CASE WHEN set_option THEN 'SET' END)
       FROM ours JOIN pg_auth_members ON member = ours.oid
+     WHERE pg_get_userbyid(roleid) NOT LIKE 'v-%'  -- the logins that Vault makes: whoever makes a role may give it away
     UNION ALL
     SELECT 'grant', 'SCHEMA public to ' || {_WHO}, {_RIGHTS}
       FROM pg_namespace, aclexplode(nspacl) WHERE nspname = 'public' AND grantee <> nspowner GROUP BY grantee
@@ -155,6 +156,9 @@ SERVER: Facts = {
     ("role setting", "jeex_app idle_in_transaction_session_timeout"): "60s",
     ("role setting", "jeex_admin statement_timeout"): "60s",
     ("role setting", "jeex_admin idle_in_transaction_session_timeout"): "60s",
+    ("role setting", "jeex_logins log_statement"): "none",
+    ("role setting", "jeex_logins log_min_error_statement"): "panic",
+    ("role setting", "jeex_logins log_min_duration_statement"): "-1",
     ("membership", "jeex_logins in jeex_app"): "ADMIN",
     ("membership", "jeex_logins in jeex_admin"): "ADMIN",
     ("membership", "jeex_logins in pg_signal_backend"): "INHERIT, SET",
