@@ -122,9 +122,10 @@ class Sql:
             self._denied(table, "give one's own row to the other", give)
         else:
             self._evidence.untried("sql", f"{table.name}: give one's own row to the other", "the attacker has no row there")
-        twin = await self._bound(
-            own, copied.replace("$1::jsonb", "$1::jsonb || $2::jsonb"), row, f'{{"tenant_id": "{own}"}}'
-        )
+        # Without rows of one's own, which may well be in the way of themselves.
+        mine = f"DELETE FROM {table.name} WHERE tenant_id = '{own}'"
+        again = copied.replace("$1::jsonb", "$1::jsonb || $2::jsonb")
+        twin = await self._bound(own, again, row, f'{{"tenant_id": "{own}"}}', before=mine)
         self._twin(table, twin)
 
     def _twin(self, table: Table, told: Told) -> None:
@@ -264,14 +265,16 @@ class Sql:
 
         transaction = self._app.transaction()
         await transaction.start()
+        prepared = False
         try:
             if before:
                 await self._app.execute(before)
+            prepared = True
             return Told(await self._app.fetch(statement, *values))
         except (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError):
             raise
         except asyncpg.PostgresError as error:
-            return Told((), str(error.sqlstate), str(error))
+            return Told((), str(error.sqlstate) if prepared else "not prepared", str(error))
         finally:
             if not self._app.is_closed():
                 await transaction.rollback()
