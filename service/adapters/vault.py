@@ -18,6 +18,7 @@ import hvac
 import requests
 from hvac.exceptions import Forbidden, InternalServerError, InvalidRequest, VaultDown, VaultError
 
+from service.core import correlation
 from service.core.errors import VaultUnavailable
 from service.core.settings import Secret
 
@@ -36,6 +37,15 @@ AUDIT_IS_CONFIGURED = "cannot enable audit device via API"
 IN_USE = "already in use"
 
 
+class _Correlated(requests.Session):
+    """Says with each request which piece of work it is for: Vault's audit log shows that."""
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        prepared = super().prepare_request(request)
+        prepared.headers.update(correlation.headers())
+        return prepared
+
+
 class Vault:
     """`timeout` is per request, `patience` for a whole call with its retries, both in seconds."""
 
@@ -44,7 +54,7 @@ class Vault:
             raise VaultUnavailable(
                 "this installation has no Vault", code=VaultUnavailable.NOT_CONFIGURED, hint="set VAULT_ADDR"
             )
-        session = requests.Session()
+        session = _Correlated()
         session.trust_env = False  # no proxy and no netrc of the user's between us and Vault
         # An empty token: without one hvac would take VAULT_TOKEN or ~/.vault-token of whoever runs us.
         self.client = hvac.Client(url=address, token="", timeout=timeout, allow_redirects=False, session=session)

@@ -26,7 +26,7 @@ MakeStack = Callable[..., Stack]
 
 # Which of the generated secrets a container's environment holds: `docker inspect` shows it to whoever may use the engine.
 IN_ENVIRONMENT = {
-    "api": {"JEEX_ADMIN_KEY", "JEEX_REDIS_PASSWORD"},
+    "api": {"JEEX_ADMIN_KEY", "JEEX_METRICS_TOKEN", "JEEX_REDIS_PASSWORD"},
     "worker": set(),
     "frontend": set(),
     "migrate": {"JEEX_DB_OWNER_PASSWORD"},

@@ -1,6 +1,6 @@
 """A fault is caused for real, found, repaired, and gone; and nothing else has changed.
 
-`healthy` is a whole stack, one a module: a test leaves it as it found it. `stopped` is such a project whose servers are
+`healthy` is a whole stack, one for all tests: each leaves it as it found it. `stopped` is such a project whose servers are
 down. `project` has nothing in it yet.
 """
 
@@ -95,12 +95,12 @@ def examined(cli: Cli, *, up: bool, down: bool = False) -> Iterator[Patient]:
         kill_leftovers(one.cli)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     yield from examined(make_cli(tmp_path_factory.mktemp("healthy")), up=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     yield from examined(make_cli(tmp_path_factory.mktemp("stopped")), up=True, down=True)
 

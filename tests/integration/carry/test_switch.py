@@ -321,7 +321,7 @@ def test_without_data_each_keeps_its_own(up: House) -> None:
 def test_there_and_back_with_everything(up: House) -> None:
     output = Watched(stdout=io.StringIO(), stderr=io.StringIO())
     done = switched(up, "compose", output)
-    assert done.carried is not None and done.carried.keys == 1 and done.carried.rows > 4
+    assert done.carried is not None and done.carried.keys >= 1 and done.carried.rows > 4
     assert done.carried.old_logins == 0  # each process gave its own back
     assert state.load(Project(up.root)).runtime == "compose"
     assert not switch_record.folder(Project(up.root)).exists()

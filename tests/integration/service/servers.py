@@ -135,7 +135,8 @@ class Postgres:
         self.sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}" OWNER jeex_owner', database="postgres")
         # What CREATE DATABASE does not copy: who may connect.
         self.sql(
-            f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC; GRANT CONNECT ON DATABASE "{name}" TO jeex_app, jeex_admin',
+            f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC;'
+            f'GRANT CONNECT ON DATABASE "{name}" TO jeex_app, jeex_admin, jeex_logins',
             database="postgres",
         )
         return name
