@@ -11,7 +11,7 @@ import json
 from itertools import chain
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.api.corked import Corked
 
@@ -35,6 +35,7 @@ class Protocol(HttpToolsProtocol):
         self._stalled: asyncio.TimerHandle | None = None
         self._refusal: tuple[int, str, str] | None = None
         self._unserved = 0  # bytes of a head, or of a trailer, that has not ended yet
+        self._deaf = False  # what has been asked is answered; nothing more is read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, Corked(transport, self.loop)))
@@ -46,6 +47,8 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
         served, was_head = self.cycle, self._in_head()
         held = len(served.body) if served is not None else 0
         super().data_received(data)
@@ -115,10 +118,21 @@ class Protocol(HttpToolsProtocol):
             self._refuse(408, "HEADERS_TIMEOUT", f"the headers did not arrive within {HEAD_SECONDS:g} s")
 
     def _refuse(self, status: int, code: str, detail: str) -> None:
-        if not self.transport.is_closing():
-            if self._answerable():
-                self.transport.write(_problem(status, code, detail))
-            self.transport.close()
+        if self.transport.is_closing():
+            return
+        if (last := self._whole()) is not None:
+            self._deaf = True
+            last.keep_alive = False  # uvicorn closes once it is answered
+            return
+        if self._answerable():
+            self.transport.write(_problem(status, code, detail))
+        self.transport.close()
+
+    def _whole(self) -> RequestResponseCycle | None:
+        """The last request that has come, if all of it has and it is still to be answered: it is owed its answer, whatever
+        follows it."""
+        cycle = self.cycle
+        return None if cycle is None or cycle.response_complete or cycle.more_body else cycle
 
     def _answerable(self) -> bool:
         """Whether an answer would be taken for one to what is refused, and for nothing else."""
@@ -127,7 +141,7 @@ class Protocol(HttpToolsProtocol):
             return True
         if cycle.response_complete:
             return not cycle.more_body  # else what is refused has been answered
-        return cycle.more_body and not cycle.response_started and not self.pipeline  # else it follows what is being served
+        return not cycle.response_started and not self.pipeline  # else it follows what is being served
 
 
 def _problem(status: int, code: str, detail: str) -> bytes:

@@ -60,9 +60,14 @@ def test_what_never_ends_is_not_waited_for(port: int, line: bytes, code: str) ->
 
 
 @pytest.mark.parametrize("following", [b"garbage\r\n\r\n", GET + b"a: " + b"b" * 400_000])
-def test_what_follows_a_request_under_way_is_no_reason_to_answer_it(port: int, following: bytes) -> None:
+def test_what_follows_a_request_is_neither_its_answer_nor_the_end_of_it(port: int, following: bytes) -> None:
     with connected(port) as one:
         one.send(GET.replace(b"where", b"slow") + b"\r\n", following, pause=0.05)
+        assert one.problem()[:2] == (503, "REQUEST_TIMEOUT")
+        assert one.closed()
+    with connected(port) as one:  # with them in one go, and more after
+        one.send(2 * (GET + b"\r\n") + following, b"more", pause=0.001)
+        assert [one.answer()[:2] for _ in range(2)] == 2 * [(200, WHERE)]
         assert one.closed()
 
 

@@ -57,10 +57,12 @@ def test_a_refused_length_is_not_waited_for(port: int) -> None:
 
 @pytest.mark.parametrize("what", [b"garbage\r\n\r\n", GET + b"\r\n"])
 def test_what_follows_a_refused_body_is_not_answered(port: int, what: bytes) -> None:
-    with connected(port) as one:  # the body, by its length, and then a request
-        one.send(POST + b"Content-Length: 100001\r\n\r\n", b"a" * 100_001 + what)
-        assert one.problem()[:2] == (413, "BODY_TOO_LARGE")
-        assert one.closed()
+    head, body = POST + b"Content-Length: 100001\r\n\r\n", b"a" * 100_001 + what
+    for parts in ((head, body), (head + body,)):  # the body, by its length, and then a request
+        with connected(port) as one:
+            one.send(*parts)
+            assert one.problem()[:2] == (413, "BODY_TOO_LARGE")
+            assert one.closed()
     for pause in (0.0, 0.1):  # no chunk, before and after the refusal
         with connected(port) as one:
             one.send(POST + CHUNKED + chunk(100_001), what, pause=pause)
