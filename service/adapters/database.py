@@ -14,6 +14,7 @@ What is wrong with the connection becomes DatabaseUnavailable (failures.py).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -26,9 +27,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from service.adapters import tenancy
-from service.adapters.failures import LOST, is_of_server, is_refused, unavailable
+from service.adapters.failures import LOST, is_of_server, is_refused, is_without_rights, unavailable
 from service.adapters.logins import Login, Logins
 from service.adapters.pool import Connected, HeldT, Pool, Raw
+from service.core.errors import DatabaseUnavailable
 from service.core.settings import Secret
 
 _ROLLBACK = 2.0  # seconds for a transaction to end
@@ -124,7 +126,7 @@ class Database:
             yield held.driver
             await _commit(held.driver)
         except BaseException as error:
-            await _give_up(held, error)
+            await self._give_up(held, error)
             raise
         finally:
             await held.close()
@@ -141,7 +143,7 @@ class Database:
                 await session.flush()
                 await _commit(held.driver)
         except BaseException as error:
-            await _give_up(held, error)
+            await self._give_up(held, error)
             raise
         finally:
             await held.close()
@@ -154,6 +156,35 @@ class Database:
             )
             revision = await driver.fetchval("SELECT version_num FROM public.alembic_version") if migrated else None
         return Schema(str(version).split(" ", 1)[0], revision)
+
+    async def _give_up(self, held: Raw | Connected, error: BaseException) -> None:
+        """End the transaction. Raises DatabaseUnavailable where `error` speaks of the connection or the server.
+
+        Work that was cancelled may still be going on in PostgreSQL, with its locks: ROLLBACK waits until the driver has told
+        it to stop. A connection whose ROLLBACK is not known to have been done is never used again, or who comes next would
+        commit what was to be undone.
+        """
+        driver = held.driver
+        lost = driver.is_closed()
+        usable = is_nobodys = False
+        try:
+            if isinstance(error, Exception | asyncio.CancelledError) and not lost:
+                async with asyncio.timeout(_ROLLBACK):
+                    await driver.execute("ROLLBACK")
+                    is_nobodys = held.login is not None and is_without_rights(error) and await _is_nobodys(driver)
+                usable = not is_nobodys
+        except LOST:
+            lost = True
+        finally:
+            if not usable:
+                driver.terminate()
+                await held.invalidate()
+        if is_nobodys:
+            with contextlib.suppress(DatabaseUnavailable):  # the other connections are no better
+                await self._pool.signed_in(other_than=held.login)
+            raise unavailable(None) from error
+        if isinstance(error, LOST) and (lost or is_of_server(error)):
+            raise unavailable(error) from error
 
     async def _begun(self, take: Callable[[], Awaitable[HeldT]], begin: str) -> HeldT:
         """A connection from the pool in a transaction. One that turns out to be dead is replaced, once; so is a login."""
@@ -172,7 +203,7 @@ class Database:
                 await held.driver.execute(begin)
             except asyncio.CancelledError as error:
                 try:
-                    await _give_up(held, error)
+                    await self._give_up(held, error)
                 finally:
                     await held.close()
                 raise
@@ -214,29 +245,14 @@ async def _commit(driver: asyncpg.Connection) -> None:
         raise asyncpg.InFailedSQLTransactionError("a statement of this transaction failed, and it was not ended for it")
 
 
-async def _give_up(held: Raw | Connected, error: BaseException) -> None:
-    """End the transaction. Raises DatabaseUnavailable where `error` speaks of the connection or the server.
-
-    Work that was cancelled may still be going on in PostgreSQL, with its locks: ROLLBACK waits until the driver has told it
-    to stop. A connection whose ROLLBACK is not known to have been done is never used again, or who comes next would commit
-    what was to be undone.
-    """
-    driver = held.driver
-    lost = driver.is_closed()
-    usable = False
+async def _is_nobodys(driver: asyncpg.Connection) -> bool:
+    """Whether the role that is signed in is gone. Dropping one ends no session of its own accord, and who is just signing in
+    is not yet among those that Vault cuts off: such a session goes on, and may do nothing."""
     try:
-        if isinstance(error, Exception | asyncio.CancelledError) and not lost:
-            async with asyncio.timeout(_ROLLBACK):
-                await driver.execute("ROLLBACK")
-            usable = True
-    except LOST:
-        lost = True
-    finally:
-        if not usable:
-            driver.terminate()
-            await held.invalidate()
-    if isinstance(error, LOST) and (lost or is_of_server(error)):
-        raise unavailable(error) from error
+        await driver.fetchval("SELECT session_user")
+    except asyncpg.UndefinedObjectError:
+        return True
+    return False
 
 
 def _unnamed() -> str:

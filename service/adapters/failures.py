@@ -46,12 +46,18 @@ def is_refused(error: BaseException) -> bool:
     return _sqlstate(error).startswith("28")
 
 
-def _sqlstate(error: BaseException) -> str:
+def is_without_rights(error: BaseException) -> bool:
+    """Whether this is what one is told who may do nothing: to whom no schema is open, not even the tables are there. Other
+    mistakes look the same."""
+    return _sqlstate(error).startswith(("42", "3F"))
+
+
+def _sqlstate(error: BaseException | None) -> str:
     return str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
 
 
-def unavailable(error: BaseException) -> DatabaseUnavailable:
-    """`error` in our words, without what the server said: that may hold a user's data."""
+def unavailable(error: BaseException | None) -> DatabaseUnavailable:
+    """`error` in our words, without what the server said: that may hold a user's data. None: the connection is of no use."""
     code = _sqlstate(error)
     if code in _TRY_AGAIN:
         return DatabaseUnavailable(_TRY_AGAIN[code][1], code=_TRY_AGAIN[code][0])

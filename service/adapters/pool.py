@@ -40,6 +40,7 @@ class Raw:
     def __init__(self, held: PoolProxiedConnection) -> None:
         self._held = held
         self.driver: asyncpg.Connection = held.driver_connection
+        self.login: Login | None = held.info.get(_LOGIN)
 
     async def invalidate(self) -> None:
         """Never hand it out again."""
@@ -53,9 +54,10 @@ class Raw:
 class Connected:
     """A connection from the pool, for SQLAlchemy."""
 
-    def __init__(self, connection: AsyncConnection, driver: asyncpg.Connection) -> None:
+    def __init__(self, connection: AsyncConnection, held: PoolProxiedConnection) -> None:
         self.connection = connection
-        self.driver = driver
+        self.driver: asyncpg.Connection = held.driver_connection
+        self.login: Login | None = held.info.get(_LOGIN)
 
     async def invalidate(self) -> None:
         """Never hand it out again."""
@@ -120,7 +122,7 @@ class Pool:
     async def connected(self) -> Connected:
         """A connection for SQLAlchemy. Raises what failures.py translates."""
         connection = await self._engine.connect()
-        return Connected(connection, (await connection.get_raw_connection()).driver_connection)
+        return Connected(connection, await connection.get_raw_connection())
 
     @property
     def login(self) -> Login | None:

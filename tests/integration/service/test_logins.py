@@ -157,6 +157,19 @@ def test_one_that_is_revoked_is_replaced_and_what_comes_after_succeeds(start: St
     assert place.api.get("/ready")[0] == 200
 
 
+def test_sessions_of_a_login_that_is_gone_are_of_no_use_and_are_replaced(start: Start) -> None:
+    """Who signs in while a login is revoked is not among those that are cut off."""
+    place = start()
+    with traffic(place.read, place.read, place.write) as seen:
+        for user in place.users():
+            place.postgres.sql(f'ALTER ROLE "{user}" NOLOGIN; DROP ROLE "{user}"')  # and nobody is cut off
+        until(lambda: place.read().status == place.write().status == 200)
+        seen.go_on()
+    assert set(seen.failures) == {(503, "DATABASE_UNAVAILABLE")}
+    assert sum(seen.failures.values()) <= 3
+    assert place.api.get("/ready")[0] == 200
+
+
 def test_a_rotation_fails_no_request_and_leaves_no_login_of_before(start: Start) -> None:
     place = start()
     with traffic(place.read, place.read, place.write) as seen:
