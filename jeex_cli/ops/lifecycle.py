@@ -23,8 +23,8 @@ class StackReport:
     """The whole stack: which runtime runs it, each service, and how long the command took in seconds.
 
     `took` is how long each service took to start, for those that this command started. `moved` are the ports that were asked
-    for, of the services that have another one because it was taken. `queue` is how long that of jobs is, `snapshot` the folder
-    of what was saved before data was deleted.
+    for, of the services that have another one because it was taken. `queue` is how long that of jobs is, `snapshot` the
+    folder of what was saved before data was deleted.
     """
 
     runtime: str
