@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # slow to import, and most commands read no logs
 _GRACE = 10.0  # seconds a server gets to end before it is killed
 _STARTING = 30.0  # seconds during which a server that does not answer yet counts as starting
 _POLL = 0.005
+_POLL_SLOWEST = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,18 +302,21 @@ class _Patience:
 
     deadline: float
     cancelled: threading.Event
+    began: float = field(default_factory=time.monotonic)
 
     def pause(self, service: Service, detail: str = "") -> None:
         """Wait a moment. Raises Cancelled when the operation is over, TimedOut when its time is up."""
         if self.cancelled.is_set():
             raise Cancelled
-        if time.monotonic() > self.deadline:
+        now = time.monotonic()
+        if now > self.deadline:
             raise TimedOut(
                 f"{service.title} was not ready in time",
                 detail=detail,
                 hint=f"jeex logs {service.name}; more time: jeex up --timeout 300",
             )
-        time.sleep(_POLL)
+        # Asking takes from the server the time that it needs to start: the longer it takes, the more rarely it is asked.
+        time.sleep(min(max(_POLL, (now - self.began) / 50), _POLL_SLOWEST))
 
 
 def _size(folder: Path) -> int:
