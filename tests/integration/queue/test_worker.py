@@ -58,9 +58,13 @@ def test_one_that_takes_its_process_along_ends_dead_too(plant: Plant) -> None:
 
 def test_a_job_that_takes_too_long_or_is_unknown_is_tried_again_and_then_dead(plant: Plant) -> None:
     plant.enqueue("test.unknown")
+    plant.enqueue("test.late", [{"deaf": True}])
     plant.worker()
-    assert plant.finished() == {"dead": 1}
-    assert plant.sql("SELECT attempts, error FROM job") == "5|this worker does not know how to do test.unknown"
+    assert plant.finished() == {"dead": 2}
+    assert plant.sql("SELECT attempts, error FROM job ORDER BY kind").splitlines() == [
+        "5|it took longer than 0.3 s",
+        "5|this worker does not know how to do test.unknown",
+    ]
 
 
 def test_cancelled_at_once_while_it_waits_and_soon_while_it_runs(plant: Plant) -> None:

@@ -54,6 +54,7 @@ KINDS = (
     JobKind("test.effect", effect),
     JobKind("test.poison", poison),
     JobKind("test.slow", slow, timeout=20),
+    JobKind("test.late", slow, timeout=0.3),
 )
 
 
