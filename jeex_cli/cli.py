@@ -62,6 +62,8 @@ def run(arguments: Sequence[str]) -> int:
     journal = Journal()
     try:
         result = app(list(arguments), prog_name="jeex", standalone_mode=False, obj={"journal": journal})
+        if result == Interrupted.exit_code:  # what Typer makes of Ctrl-C
+            raise KeyboardInterrupt
     except JeexError as error:
         journal.ended(error.exit_code, error)
         if _debugging(arguments):
