@@ -22,6 +22,7 @@ from jeex_cli.runtimes.programs.base import wheel_folder
 from tests.e2e.conftest import JEEX, Cli, kill_leftovers, make_cli
 
 Findings = dict[str, dict[str, Any]]
+_HURRIED = "no answer within 2.5 s"  # a machine that is busy with other tests, too: then doctor is asked again
 
 
 @dataclass
@@ -33,10 +34,14 @@ class Patient:
 
     def doctor(self, *arguments: str) -> Findings:
         """Every finding by its check. The exit code must be 3 where one fails, and 0 otherwise."""
-        process = self.cli.start("doctor", "--json", *arguments)
-        out, err = process.communicate(timeout=60)
-        document = json.loads(out)
-        found = {one["check"]: one for one in document["data"]["findings"]}
+        for left in (2, 1, 0):
+            process = self.cli.start("doctor", "--json", *arguments)
+            out, err = process.communicate(timeout=60)
+            document = json.loads(out)
+            found = {one["check"]: one for one in document["data"]["findings"]}
+            if not left or not any(_HURRIED in one["summary"] for one in found.values()):
+                break
+            arguments = tuple(one for one in arguments if one not in ("--fix", "--yes"))
         failed = any(one["level"] == "fail" for one in found.values())
         assert process.returncode == (3 if failed else 0), out + err
         assert document["ok"] is not failed
