@@ -111,8 +111,7 @@ def run(environ: Mapping[str, str]) -> int:
             await link.close()
         if vault.made is not None:
             vault.made.close()
-        for one in pools:
-            await one.close()
+        await asyncio.gather(*(one.close() for one in pools))  # each gives a login back, for which Vault has to work
         await session.close()
         if traces is not None:
             await asyncio.to_thread(traces.close)

@@ -87,8 +87,7 @@ async def work(found: Settings, session: VaultSession, ended: asyncio.Event, cou
             await cache.close()
         if link is not None:
             await link.close()
-        for one in pools:
-            await one.close()
+        await asyncio.gather(*(one.close() for one in pools))  # each gives a login back, for which Vault has to work
 
 
 def job_kinds(found: Settings, ages: Ages, warm: Warm | None) -> list[JobKind]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,11 +14,14 @@ from tests.integration.service.machine import free_port
 
 @dataclass
 class BlackHole:
-    """A relay on `port`. While `silent`, bytes vanish, those of connections that were there before as well."""
+    """A relay on `port`. While `silent`, bytes vanish, those of connections that were there before as well. What has one of
+    the words in `slow` arrives `pause` seconds later."""
 
     target: int
     port: int = field(default_factory=free_port)
     silent: bool = False
+    slow: tuple[bytes, ...] = ()
+    pause: float = 1.0
     accepted: int = 0
     _open: list[socket.socket] = field(default_factory=list)
 
@@ -40,6 +44,8 @@ class BlackHole:
     def _copy(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while block := source.recv(1 << 16):
+                if any(word in block for word in self.slow):
+                    time.sleep(self.pause)
                 if not self.silent:
                     target.sendall(block)
         for one in (source, target):

@@ -91,6 +91,7 @@ def new_openbao(tmp_path: Path, postgres: Postgres) -> Iterator[OpenBao]:
     finally:
         server.stop()
         postgres.sql("DROP TABLE IF EXISTS openbao_kv_store", database="jeex_vault")
+        postgres.restore_logins()  # a rotation of this Vault's has changed what only it knows
 
 
 @pytest.fixture

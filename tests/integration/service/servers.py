@@ -121,6 +121,10 @@ class Postgres:
             env={f"JEEX_DB_{name.upper()}_PASSWORD": text for name, text in passwords.items()},
         )
 
+    def restore_logins(self) -> None:
+        """Give Vault's own login the password again that it has at first: the next Vault knows no other."""
+        self.sql(f"ALTER ROLE jeex_logins PASSWORD '{PASSWORDS['logins']}'")
+
     def url(self, role: str, database: str = "jeex") -> str:
         """The URL of `role`: owner, app, admin or postgres."""
         user, password = ("postgres", SUPERUSER) if role == "postgres" else (f"jeex_{role}", PASSWORDS[role])

@@ -80,7 +80,7 @@ def test_every_boundary_and_every_broken_rule(stage: Stage, home: House, things:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_whatever_comes_by_chance(stage: Stage, home: House, things: Things, name: str) -> None:
     @settings(
-        max_examples=40, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+        max_examples=15, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck),
         phases=(Phase.generate,),
     )  # fmt: skip
     @given(case=stage.anything(stage.operation(name)))
