@@ -5,6 +5,7 @@ Kept apart from Typer so that help and `--version` answer without importing it.
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 
 from jeex_cli import __version__
@@ -27,7 +28,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command("up", "up", "start what is not running, wait until healthy", "jeex up"),
             Command("down", "down", "stop everything; data stays", "jeex down"),
             Command("restart", "restart", "stop and start, all or some services", "jeex restart api"),
-            Command("wait", "wait", "return once services are healthy", "jeex wait --timeout 60"),
+            Command("wait", "wait", "return once services are healthy", "jeex wait api"),
         ),
     ),
     (
@@ -71,6 +72,16 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
 COMMANDS: tuple[Command, ...] = tuple(command for _, group in GROUPS for command in group)
 
 
+# Of 80 columns, what the names and the summaries have; the longest example has the rest.
+_NAME, _SUMMARY = 10, 47
+
+
+def _entry(command: Command) -> list[str]:
+    """The lines of one command: a summary that is too long for its column goes on below, word by word."""
+    first, *more = textwrap.wrap(command.summary, _SUMMARY - 2)
+    return [f"  {command.name:<{_NAME}}{first:<{_SUMMARY}}{command.example}", *(" " * (2 + _NAME) + line for line in more)]
+
+
 def overview() -> str:
     """What `jeex --help` prints; fits 80 columns."""
     lines = [
@@ -80,7 +91,8 @@ def overview() -> str:
     ]
     for title, group in GROUPS:
         lines += ["", title]
-        lines += [f"  {command.name:<9}{command.summary:<47}{command.example}" for command in group]
+        for command in group:
+            lines += _entry(command)
     lines += [
         "",
         "Every command: --json, --quiet, --debug; its own help: jeex COMMAND --help",

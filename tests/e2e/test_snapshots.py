@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ class House:
     cli: Cli
     key: str
     before: str = ""
+    around: tuple[set[tuple[str, str]], ...] = ()  # the keys that Redis had before it and after it, with their types
 
     @property
     def redis(self) -> redis.Redis:
@@ -63,6 +65,12 @@ class House:
         with self.redis as client:
             last = client.get("last")
         return slugs, (last or b"").decode()
+
+    def keys(self) -> set[tuple[str, str]]:
+        """All that Redis has: names and types. A key that goes meanwhile is of type none, and left out."""
+        with self.redis as client:
+            found = {(key.decode(), client.type(key).decode()) for key in client.scan_iter()}
+        return {(key, kind) for key, kind in found if kind != "none"}
 
     def snapshots(self) -> list[str]:
         """All that is there, and what is half."""
@@ -104,7 +112,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             client.set("last", "acme")
             client.set("for a while", "x", ex=3600)
         cli.run("secrets", "set", "kept", text="yes")
+        earlier = one.keys()
+        assert {("jobs", "stream"), ("last", "string"), ("for a while", "string")} <= earlier
         one.before = cli.json("snapshot", "save", "--reason", "the first")["id"]
+        one.around = (earlier, one.keys())
         yield one
         cli.run("down")
         cli.assert_nothing_left()
@@ -123,7 +134,11 @@ def test_a_snapshot_says_what_it_holds_and_is_readable_by_its_owner_alone(house:
     )
     assert shown["head"] == runner.head()
     assert shown["rows"]["jeex: public.tenant"] == 1 and shown["rows"]["jeex_vault: public.openbao_kv_store"] > 10
-    assert shown["redis"]["types"] == {"stream": 1, "string": 2}
+    types = shown["redis"]["types"]
+    assert sum(types.values()) == shown["redis"]["keys"]
+    # What Redis had before and after; the platform's own keys come and go meanwhile.
+    assert Counter(dict(house.around[0] & house.around[1]).values()) <= Counter(types)
+    assert Counter(types) <= Counter(dict(house.around[0] | house.around[1]).values())
     assert shown["versions"]["postgresql"].startswith("18.") and shown["versions"]["vault"].startswith("2.")
     listed = cli.json("snapshot", "list")
     assert [(one["id"], one["automatic"], one["problem"]) for one in listed] == [(house.before, False, "")]

@@ -131,10 +131,11 @@ def test_an_index_that_was_left_invalid_is_found(postgres: Postgres, live: str) 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_stays_of_a_comparison_that_is_ended(postgres: Postgres, live: str, how: signal.Signals) -> None:
+    # A comparison is one statement after the other; this one has no end, so that it is always in the midst of them.
     code = (
-        "import sys, time; from migrations import drift, runner;"
-        "runner.inspect(sys.argv[1], lambda one: "
-        "(one.begin(), drift.modelled(one), print('made', flush=True), time.sleep(60)))"
+        "import sys; from migrations import drift, runner;"
+        "runner.inspect(sys.argv[1], lambda one: (one.begin(), drift.modelled(one), print('made', flush=True), "
+        "[one.exec_driver_sql('SELECT pg_sleep(0.05)') for _ in iter(int, 1)]))"
     )
     argv = [sys.executable, "-c", code, postgres.url("owner", live)]
     process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ})
@@ -144,5 +145,8 @@ def test_nothing_stays_of_a_comparison_that_is_ended(postgres: Postgres, live: s
             assert process.stdout.readline() == b"made\n"
         finally:
             process.send_signal(how)
-    until(lambda: schemas(postgres, live) == "0")
+        process.wait(10)
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    until(lambda: postgres.sql(others, database=live) == "0")
+    assert schemas(postgres, live) == "0"
     assert look(postgres, live) == ()
