@@ -99,7 +99,7 @@ def test_from_docker_to_the_wheels_and_back(stack: MakeStack) -> None:
 
         done = jeex(one, "runtime", "switch", "embedded", "--carry-data")
         assert (done["runtime"], done["before"], done["changed"]) == ("embedded", "compose", True)
-        assert done["carried"]["keys"] == 2 and done["carried"]["rows"] > 4
+        assert done["carried"]["keys"] >= 2 and done["carried"]["rows"] > 4  # what cache and queue keep comes along
         assert done["carried"]["old_logins"] == 0
         assert one.states() == {}
         assert volumes(one) == kept and set(done["kept"]) == set(kept)

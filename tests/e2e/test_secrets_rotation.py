@@ -31,7 +31,7 @@ def test_everything_is_rotated_while_the_stack_serves(cli: Cli) -> None:
     # Processes look often, and nobody waits long for those that are gone. Read from Vault when they start.
     secrets(cli, "set", "settings", "VAULT_POLL", text="0.3")
     secrets(cli, "set", "settings", "DATABASE_STATEMENT_TIMEOUT", text="1")
-    cli.run("restart", "api")
+    cli.run("restart", "api", "worker")
     key = cli.json("tenant", "create", "acme", "--admin", "alice@acme.example")["key"]
     held = token(cli, key)[1]["access_token"]
 
