@@ -45,12 +45,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
         "Work with it",
         (
             Command("db", "db", "migrate, status, check, rollback, seed, shell", "jeex db migrate"),
-            Command(
-                "tenant",
-                "tenant",
-                "create, list, show, rename, suspend, delete, export, import, clone, use, verify, key",
-                "jeex tenant list",
-            ),
+            Command("tenant", "tenant", "create, list, use, export, clone, verify, key", "jeex tenant list"),
             Command("jobs", "jobs", "list, show, retry, cancel, dead", "jeex jobs dead"),
             Command("secrets", "secrets", "list, get, set, delete, rotate, status, oauth", "jeex secrets status"),
             Command("ports", "ports", "list: who has which; free, reset", "jeex ports free 5220"),

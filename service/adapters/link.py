@@ -94,6 +94,8 @@ class Link:
         if self._redis is None:
             await self.open()
         redis, errors, open_before = self._redis, self._errors, not self.breaker.closed
+        task = asyncio.current_task()
+        cancelled = task.cancelling() if task else 0
         assert redis is not None  # noqa: S101 - `open` has made it
         assert errors is not None  # noqa: S101
         try:
@@ -112,6 +114,10 @@ class Link:
             self.breaker.failed()
             raise RedisUnavailable("Redis cannot be reached") from error
         self.breaker.succeeded()
+        # redis-py sends within asyncio.wait_for, which loses a cancellation that comes as it ends (Python 3.11): whoever
+        # asks in a loop would do so for ever.
+        if task and task.cancelling() > cancelled:
+            raise asyncio.CancelledError
 
     def _make(self) -> Redis:
         from redis import exceptions

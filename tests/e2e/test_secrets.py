@@ -88,11 +88,12 @@ def test_secrets_from_the_first_to_the_last(cli: Cli) -> None:
 
     writing(cli)
     reading(cli)
-    racing(cli)
     deleting(cli)
-    wrong_use(cli)
-    providers(cli)
     settings(cli)
+    if cli.runtime == "embedded":  # Vault's address is all that another runtime changes of these
+        racing(cli)
+        wrong_use(cli)
+        providers(cli)
 
     # Nothing of it lies about, and nothing of it was shown to whoever reads logs.
     for folder in ("logs", "run"):

@@ -31,7 +31,7 @@ def test_everything_is_rotated_while_the_stack_serves(cli: Cli) -> None:
     # Processes look often, and nobody waits long for those that are gone. Read from Vault when they start.
     secrets(cli, "set", "settings", "VAULT_POLL", text="0.3")
     secrets(cli, "set", "settings", "DATABASE_STATEMENT_TIMEOUT", text="1")
-    cli.run("restart", "api")
+    cli.run("restart", "api", "worker")
     key = cli.json("tenant", "create", "acme", "--admin", "alice@acme.example")["key"]
     held = token(cli, key)[1]["access_token"]
 
@@ -65,8 +65,9 @@ def test_everything_is_rotated_while_the_stack_serves(cli: Cli) -> None:
     late = secrets(cli, "rotate", "database", "--timeout", "2", code=6)
     assert (late["code"], late["hint"]) == ("TIMED_OUT", "jeex secrets rotate database --timeout 300")
     (rotated,) = secrets(cli, "rotate", "database")
-    assert rotated["version"] == 5 and rotated["replaced"] >= 1 and rotated["revoked"] >= 1
-    assert secrets(cli, "status")["logins"]["app"] == whole
+    assert rotated["version"] == 5 and rotated["replaced"] >= 1 and rotated["revoked"] >= 2
+    # Two are the API's, two the worker's, of which one is made with its first job: of those before none is left.
+    assert secrets(cli, "status")["logins"]["app"] <= 4
     for credential in (key, held):
         assert get(cli, "/api/v1/whoami", credential)[0] == 200
 

@@ -100,6 +100,9 @@ class Api:
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
             self._connection.close()  # it was idle for too long, and closed at the other end
             return self._exchange(method, path, content, headers)
+        except BaseException:
+            self._connection.close()  # the answer may still come: it is not the next request's
+            raise
 
     def _exchange(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> Answer:
         self._connection.request(method, path, content, dict(headers))
