@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import hvac
@@ -35,11 +36,15 @@ AUDIT_IS_CONFIGURED = "cannot enable audit device via API"
 # Of a path where something is mounted or enabled already, with status 400: "path is already in use at ..."; by both.
 IN_USE = "already in use"
 
+# What can be asked for once is lost with an answer that nobody waited for: a Vault on a busy machine is given this long.
+_ONCE = 30.0  # seconds
+
 
 class Vault:
-    """`timeout` is per request, `patience` for a whole call with its retries, both in seconds."""
+    """`timeout` is per request, `patience` for a whole call with its retries, both in seconds; `answer` is what an answer
+    may take, where that is more than a request otherwise may."""
 
-    def __init__(self, address: str, *, timeout: float = 2.0, patience: float = 10.0) -> None:
+    def __init__(self, address: str, *, timeout: float = 2.0, patience: float = 10.0, answer: float | None = None) -> None:
         if not address:  # hvac would look for one in the environment, or take a port of this machine
             raise VaultUnavailable(
                 "this installation has no Vault", code=VaultUnavailable.NOT_CONFIGURED, hint="set VAULT_ADDR"
@@ -47,7 +52,8 @@ class Vault:
         session = requests.Session()
         session.trust_env = False  # no proxy and no netrc of the user's between us and Vault
         # An empty token: without one hvac would take VAULT_TOKEN or ~/.vault-token of whoever runs us.
-        self.client = hvac.Client(url=address, token="", timeout=timeout, allow_redirects=False, session=session)
+        waits: Any = (timeout, answer or timeout)  # to connect, and between two bytes
+        self.client = hvac.Client(url=address, token="", timeout=waits, allow_redirects=False, session=session)
         self._address = address
         self._timeout = timeout
         self._patience = patience
@@ -100,20 +106,42 @@ class Vault:
         answer = self.permitted(lambda: self.client.auth.approle.generate_secret_id(role, wrap_ttl=ttl))
         return Secret(str(answer["wrap_info"]["token"]))
 
+    def enter(self, role_id: str, wrapped: Secret) -> float:
+        """Become that AppRole with what was handed over; how many seconds the token holds. Raises VaultUnavailable,
+        HANDOVER_USED where somebody has used it before. One that Vault did not see in time is as good as before."""
+        with self._asking() as asking:
+            secret_id = self._opened(asking, wrapped)
+            asking.client.token = ""
+            holds = asking.sign_in(role_id, secret_id)  # it, too, is good for one time
+            self.client.token = asking.client.token
+        return holds
+
     def open_handover(self, wrapped: Secret) -> Secret:
         """The secret id that was wrapped. It can be had once: raises VaultUnavailable, HANDOVER_USED, for the next."""
-        asking = Vault(self._address, timeout=self._timeout, patience=self._patience)
+        with self._asking() as asking:
+            return self._opened(asking, wrapped)
+
+    @contextmanager
+    def _asking(self) -> Iterator[Vault]:
+        one = Vault(self._address, timeout=self._timeout, patience=self._patience, answer=max(self._timeout, _ONCE))
+        try:
+            yield one
+        finally:
+            one.close()
+
+    def _opened(self, asking: Vault, wrapped: Secret) -> Secret:
+        # First as often as one likes, and without being signed in: a Vault that is away is noticed before it matters.
+        look = Vault(self._address, timeout=self._timeout, patience=self._patience)
+        try:
+            if not look.can_open(wrapped):
+                raise _used()
+        finally:
+            look.close()
         asking.client.token = wrapped.reveal()
         try:
             answer = asking.call(asking.client.sys.unwrap)
         except (InvalidRequest, Forbidden) as error:
-            raise VaultUnavailable(
-                "what was handed over to sign in to Vault with has been used before, or is too old",
-                code=VaultUnavailable.HANDOVER_USED,
-                hint="jeex up hands over a new one; if it was not you who used it, look into Vault's audit log",
-            ) from error
-        finally:
-            asking.close()
+            raise _used() from error
         return Secret(str(answer["data"]["secret_id"]))
 
     def can_open(self, wrapped: Secret) -> bool:
@@ -165,6 +193,14 @@ class Vault:
                 raise _unavailable(reason, self._patience) from reason
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - not a secret: clients must not come back at once
             pause = min(pause * 2, 1.0)
+
+
+def _used() -> VaultUnavailable:
+    return VaultUnavailable(
+        "what was handed over to sign in to Vault with has been used before, or is too old",
+        code=VaultUnavailable.HANDOVER_USED,
+        hint="jeex up hands over a new one; if it was not you who used it, look into Vault's audit log",
+    )
 
 
 def _unavailable(reason: Exception, patience: float) -> VaultUnavailable:

@@ -69,8 +69,7 @@ class Handover:
     def sign_in(self, vault: Vault) -> float:
         """With what was handed over. Raises VaultUnavailable, HANDOVER_USED when somebody else was faster."""
         with self._alone():
-            secret_id = vault.open_handover(self._read())
-            holds = vault.sign_in(self._role_id, secret_id)
+            holds = vault.enter(self._role_id, self._read())
             self._unsettled = True
             try:
                 self._next(vault)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from service.adapters.vault_secrets import VaultSecrets
 from service.adapters.vault_session import Handover, VaultSession
 from service.core.errors import VaultUnavailable
 from service.core.settings import Secret
+from tests.integration.service.black_hole import black_hole
 from tests.integration.service.conftest import run
 from tests.integration.service.machine import free_port, until
 from tests.integration.service.processes import Service
@@ -68,6 +70,37 @@ def test_one_that_was_used_is_refused_and_reported(openbao: OpenBao, capsys: pyt
 
     run(work())
     assert "vault.handover_used" in capsys.readouterr().out
+
+
+def test_a_vault_that_takes_its_time_loses_nothing_that_is_good_for_one_use(openbao: OpenBao) -> None:
+    file = openbao.hand_over()
+    seen = file.read_text()
+    with black_hole(openbao.port) as slow:
+        slow.slow = (b"/wrapping/unwrap", b"/approle/login")
+        one = VaultSession(f"http://127.0.0.1:{slow.port}", Handover("jeex-api", file), timeout=0.5, patience=0.3)
+
+        async def work() -> None:
+            assert await one.run(looked) is None
+            assert file.read_text() != seen  # the next one is there
+            await one.close()
+
+        run(work())
+
+
+def test_a_vault_that_is_away_is_given_up_soon_and_uses_nothing_up(openbao: OpenBao) -> None:
+    file = openbao.hand_over()
+    with black_hole(openbao.port) as hole:
+        hole.silent = True
+        one = VaultSession(f"http://127.0.0.1:{hole.port}", Handover("jeex-api", file), timeout=0.5, patience=0.3)
+
+        async def work() -> None:
+            async with asyncio.timeout(5):  # much less than an answer may take that can be had once
+                assert await code(one.run(looked)) == VaultUnavailable.UNREACHABLE
+            hole.silent = False
+            assert await one.run(looked) is None
+            await one.close()
+
+        run(work())
 
 
 def test_what_was_wrapped_signs_in_once(openbao: OpenBao) -> None:
@@ -135,8 +168,6 @@ def test_two_processes_may_share_a_handover(openbao: OpenBao) -> None:
     file = openbao.hand_over()
 
     async def work() -> None:
-        import asyncio
-
         several = [session(openbao, file) for _ in range(4)]
         assert await asyncio.gather(*(one.run(looked) for one in several)) == [None] * 4
         for one in several:
