@@ -60,6 +60,8 @@ def run(arguments: Sequence[str]) -> int:
     output = Output(json=wants_json)
     try:
         result = app(list(arguments), prog_name="jeex", standalone_mode=False)
+        if result == Interrupted.exit_code:  # what Typer makes of Ctrl-C
+            raise KeyboardInterrupt
     except JeexError as error:
         if _debugging(arguments):
             raise
