@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import re
@@ -79,6 +80,19 @@ def test_a_killed_server_is_named_and_it_alone_is_restarted(cli: Cli) -> None:
     assert get(cli, "/api/v1/whoami", key)[0] == 200
     assert vault(cli, "secret/data/jeex/api-pepper", token=operator_token(cli))["data"]["data"] == pepper
     assert all(one["ok"] for one in cli.json("health")["services"])
+
+
+def test_ctrl_c_is_answered(cli: Cli) -> None:
+    folder = cli.folder / ".jeex"
+    folder.mkdir(mode=0o700)
+    with (folder / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = cli.start("up")
+        assert process.stderr is not None
+        said = process.stderr.readline()  # that it waits for who holds the project
+        os.kill(process.pid, signal.SIGINT)
+        said += process.communicate(timeout=30)[1]
+    assert (process.returncode, "interrupted [INTERRUPTED]" in said, "Traceback" in said) == (130, True, False), said
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
