@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from jeex_cli.errors import Interrupted, JeexError, UsageError
 from jeex_cli.help import COMMANDS, overview
+from jeex_cli.journal import Journal
 from jeex_cli.output import Output
 
 BUG = 70  # exit code for an error that jeex has no name for
@@ -51,18 +52,20 @@ def _root(
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
     """One command brings up the whole platform."""
-    ctx.obj = {"project": project, "json": json, "quiet": quiet, "debug": debug}
+    ctx.obj = {**(ctx.obj or {}), "project": project, "json": json, "quiet": quiet, "debug": debug}
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Nothing escapes but a `--debug` traceback."""
     wants_json = "--json" in arguments or os.environ.get("JEEX_JSON", "") not in ("", "0")
     output = Output(json=wants_json)
+    journal = Journal()
     try:
-        result = app(list(arguments), prog_name="jeex", standalone_mode=False)
+        result = app(list(arguments), prog_name="jeex", standalone_mode=False, obj={"journal": journal})
         if result == Interrupted.exit_code:  # what Typer makes of Ctrl-C
             raise KeyboardInterrupt
     except JeexError as error:
+        journal.ended(error.exit_code, error)
         if _debugging(arguments):
             raise
         output.error(error)
@@ -70,17 +73,22 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         return _usage(output, error)
     except (KeyboardInterrupt, typer.Abort):
+        journal.ended(Interrupted.exit_code)
         output.error(Interrupted("interrupted", hint="run the same command again: it goes on from here"))
         return Interrupted.exit_code
     except BrokenPipeError:
         # The reader (`head`, a pager) has left; Python must not complain about it when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        journal.ended(0)
         return 0
     except Exception as error:
+        journal.ended(BUG, JeexError(f"{type(error).__name__}", code="BUG"))
         if _debugging(arguments):
             raise
         return _bug(output, error)
-    return result if isinstance(result, int) else 0
+    code = result if isinstance(result, int) else 0
+    journal.ended(code)
+    return code
 
 
 def _debugging(arguments: Sequence[str]) -> bool:

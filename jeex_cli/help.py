@@ -5,6 +5,7 @@ Kept apart from Typer so that help and `--version` answer without importing it.
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 
 from jeex_cli import __version__
@@ -27,7 +28,7 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command("up", "up", "start what is not running, wait until healthy", "jeex up"),
             Command("down", "down", "stop everything; data stays", "jeex down"),
             Command("restart", "restart", "stop and start, all or some services", "jeex restart api"),
-            Command("wait", "wait", "return once services are healthy", "jeex wait --timeout 60"),
+            Command("wait", "wait", "return once services are healthy", "jeex wait api"),
         ),
     ),
     (
@@ -37,15 +38,19 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
             Command("health", "health", "connect to every service for real", "jeex health"),
             Command("doctor", "doctor", "find what is wrong, explain it, repair it", "jeex doctor --fix"),
             Command("logs", "logs", "merged logs of all or some services", "jeex logs -f api"),
+            Command("trace", "trace", "one request through every service", "jeex trace 4bf92f35"),
         ),
     ),
     (
         "Work with it",
         (
-            Command("db", "db", "migrate, status, history, shell", "jeex db migrate"),
-            Command("tenant", "tenant", "create, list, show; key create, list, revoke", "jeex tenant list"),
+            Command("db", "db", "migrate, status, check, rollback, seed, shell", "jeex db migrate"),
+            Command("tenant", "tenant", "create, list, use, export, clone, verify, key", "jeex tenant list"),
+            Command("jobs", "jobs", "list, show, retry, cancel, dead", "jeex jobs dead"),
             Command("secrets", "secrets", "list, get, set, delete, rotate, status, oauth", "jeex secrets status"),
             Command("ports", "ports", "list: who has which; free, reset", "jeex ports free 5220"),
+            Command("snapshot", "snapshot", "save, list, show, restore, export, import", "jeex snapshot save"),
+            Command("undo", "undo", "back to before what was destroyed last", "jeex undo"),
             Command("volume", "volume", "list: the data, its size, what is wrong", "jeex volume list"),
         ),
     ),
@@ -62,6 +67,16 @@ GROUPS: tuple[tuple[str, tuple[Command, ...]], ...] = (
 COMMANDS: tuple[Command, ...] = tuple(command for _, group in GROUPS for command in group)
 
 
+# Of 80 columns, what the names and the summaries have; the longest example has the rest.
+_NAME, _SUMMARY = 10, 47
+
+
+def _entry(command: Command) -> list[str]:
+    """The lines of one command: a summary that is too long for its column goes on below, word by word."""
+    first, *more = textwrap.wrap(command.summary, _SUMMARY - 2)
+    return [f"  {command.name:<{_NAME}}{first:<{_SUMMARY}}{command.example}", *(" " * (2 + _NAME) + line for line in more)]
+
+
 def overview() -> str:
     """What `jeex --help` prints; fits 80 columns."""
     lines = [
@@ -71,7 +86,8 @@ def overview() -> str:
     ]
     for title, group in GROUPS:
         lines += ["", title]
-        lines += [f"  {command.name:<9}{command.summary:<47}{command.example}" for command in group]
+        for command in group:
+            lines += _entry(command)
     lines += [
         "",
         "Every command: --json, --quiet, --debug; its own help: jeex COMMAND --help",

@@ -46,6 +46,18 @@ class Output:
             self._err(f"  {self._mark(step.status)} {step.text:<14}{seconds:>9}  {self.paint(note, '2')}".rstrip())
         self._show_busy()
 
+    def progress(self, text: str, done: int, total: int) -> None:
+        """How far a long step is, on one line that is drawn over; on a terminal alone. A `total` of 0 takes it away."""
+        if self.json or self.quiet or not self.stderr.isatty():
+            return
+        bar = (
+            ""
+            if total == 0
+            else f"  [{'#' * (20 * done // total):<20}] {100 * done // total:3d} %  {done:,} of {total:,}  {text}"
+        )
+        self.stderr.write(f"\r{bar[:100]}\033[K")
+        self.stderr.flush()
+
     def note(self, text: str) -> None:
         """One line that explains a choice, on stderr."""
         if not (self.json or self.quiet):
@@ -63,7 +75,8 @@ class Output:
 
     def line(self, data: Mapping[str, Any], text: str) -> None:
         """One line of a stream."""
-        self._out(json.dumps(_plain(data), default=str) if self.json else text)
+        # DEL is a character like any other to JSON, but not to a terminal.
+        self._out(json.dumps(_plain(data), default=str).replace("\x7f", "\\u007f") if self.json else text)
 
     def error(self, error: JeexError) -> None:
         """Why the command failed."""
@@ -132,6 +145,16 @@ def duration(seconds: float) -> str:
         if seconds < limit:
             return f"{int(seconds / size)} {unit}"
     return f"{int(seconds / 86_400)} d"
+
+
+def size(number: int) -> str:
+    """Bytes as people say them: `640 B`, `1.4 MiB`."""
+    amount, unit = float(number), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 
 def _plain(data: Any) -> Any:

@@ -21,16 +21,19 @@ from jeex_cli.errors import NotReady, TimedOut
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
+# In a shell: leaves the record of itself in the file $record.
+RECORD_ITSELF = """
+  read -r boot < /proc/sys/kernel/random/boot_id
+  read -r pid _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ start _ < /proc/self/stat
+  printf '%s %s %s\\n' "$pid" "$start" "$boot" > "$record"
+"""
 # Arguments: folder, record file, exit file, then the program. `exec` keeps the process id, and with it the record, true.
-_SUPERVISE = """
+_SUPERVISE = f"""
 umask 077
 cd "$1" || exit
 record=$2 ended=$3
 shift 3
-(
-  read -r boot < /proc/sys/kernel/random/boot_id
-  read -r pid _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ start _ < /proc/self/stat
-  printf '%s %s %s\\n' "$pid" "$start" "$boot" > "$record"
+({RECORD_ITSELF}
   exec "$@"
 ) &
 wait $!
@@ -108,6 +111,24 @@ def spawn(argv: Sequence[str], *, record: Path, ended: Path, log: Path, cwd: Pat
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+
+
+def spawn_script(script: str, *arguments: str) -> None:
+    """Start a shell with that script so that it outlives this process, with nothing to read and nobody to speak to.
+
+    `arguments` are its $0, $1, ...; it leaves a record of itself where others are to find it: see RECORD_ITSELF.
+    """
+    os.posix_spawn(
+        "/bin/sh",
+        ["/bin/sh", "-c", script, *arguments],
+        {"PATH": os.defpath},
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
         setsid=True,

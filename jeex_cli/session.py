@@ -30,6 +30,7 @@ class Session:
     output: Output
     environ: Mapping[str, str]
     flags: Mapping[str, str]
+    trace_id: str = ""  # of this command, for the logs of what it asks
     forced: str | None = None  # a runtime's name, where the one that was chosen turned out not to work
 
     @cached_property
@@ -61,6 +62,7 @@ class Session:
             defaults={name: text for name, text in defaults.items() if text is not None and "$" not in text},
             block=self._block_ports(defaults),
             moved=self.state.moved,
+            tenant=self.state.tenant,
         )
 
     @cached_property

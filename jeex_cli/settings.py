@@ -24,7 +24,10 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
         "JEEX_RUNTIME": "auto",  # auto | embedded | compose
         "JEEX_PROFILES": "",  # optional services to run, separated by commas
         "JEEX_TIMEOUT": "120",  # seconds a command may take
+        "JEEX_TENANT": "",  # the tenant that commands mean where none is named
         "JEEX_STRICT_PORTS": "",  # 1: `up` refuses a taken port instead of taking another one
+        "JEEX_SNAPSHOT_KEEP": "10",  # automatic snapshots that are kept; 0: none are made
+        "JEEX_SNAPSHOT_MIB": "4096",  # MiB that automatic snapshots may take together; the newest is always kept
         "JEEX_POSTGRES_BIN": "",  # folder with initdb, postgres and psql, in place of the wheel's
         "JEEX_REDIS_SERVER": "",  # path of redis-server or valkey-server, in place of the wheel's
         "JEEX_OPENBAO": "",  # path of bao, in place of the wheel's
@@ -49,6 +52,7 @@ SECRETS: Mapping[str, tuple[str, int]] = MappingProxyType(
         "JEEX_VAULT_OPERATOR_SECRET": (_WORD, 40),
         "JEEX_VAULT_SEAL_KEY": ("0123456789abcdef", 64),
         "JEEX_ADMIN_KEY": (_WORD, 43),
+        "JEEX_METRICS_TOKEN": (_WORD, 43),
     }
 )
 
@@ -94,10 +98,12 @@ def resolve(
     defaults: Mapping[str, str],
     block: Mapping[str, str] = MappingProxyType({}),
     moved: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+    tenant: str | None = None,
 ) -> Settings:
     """Merge the sources. `flags` maps variable names to what the command line said, `defaults` are compose.yaml's own.
 
-    `block` are the ports that this checkout has in place of the defaults; `moved` those that were taken, as State has them.
+    `block` are the ports that this checkout has in place of the defaults; `moved` those that were taken, as State has them;
+    `tenant` is the one that was chosen.
 
     Raises ConfigError naming the variable and its source where a value cannot be used.
     """
@@ -107,6 +113,7 @@ def resolve(
         ("this checkout's ports", block),
         (".env", project_file),
         ("remembered from `jeex up`", remembered),
+        ("jeex tenant use", {"JEEX_TENANT": tenant} if tenant else {}),
         ("environment", {name: text for name, text in environ.items() if name.startswith("JEEX_")}),
         ("command line", flags),
     )

@@ -21,13 +21,15 @@ class State:
     """`runtime` is what `up` chose; `variables` are the JEEX_ values it was given in the environment.
 
     `block` is the first port of those that this checkout owns, None before its first `up`. `moved` are the ports that were
-    taken: by variable the one that was asked for and the one that the service got. Both outlive `down`.
+    taken: by variable the one that was asked for and the one that the service got. Both outlive `down`, and so does
+    `tenant`, the one that commands mean where none is named.
     """
 
     runtime: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     block: int | None = None
     moved: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    tenant: str | None = None
 
 
 def load(project: Project) -> State:
@@ -63,7 +65,11 @@ def load(project: Project) -> State:
         raise _corrupt(project, "`block` must be a number and `moved` an object")
     if not all(isinstance(two, list) and len(two) == 2 and all(str(one).isdigit() for one in two) for two in moved.values()):
         raise _corrupt(project, "every one of `moved` must be two ports")
-    return State(runtime, variables, block, {name: (str(two[0]), str(two[1])) for name, two in moved.items()})
+    tenant = document.get("tenant")
+    if not (tenant is None or isinstance(tenant, str)):
+        raise _corrupt(project, "`tenant` must be a text")
+    moves = {name: (str(two[0]), str(two[1])) for name, two in moved.items()}
+    return State(runtime, variables, block, moves, tenant)
 
 
 def save(project: Project, state: State) -> None:
@@ -74,6 +80,7 @@ def save(project: Project, state: State) -> None:
         "variables": dict(state.variables),
         "block": state.block,
         "moved": {name: list(two) for name, two in state.moved.items()},
+        "tenant": state.tenant,
     }
     write_private(project.state_file, json.dumps(document, indent=2) + "\n", durable=True)
 

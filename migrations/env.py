@@ -10,7 +10,7 @@ import os
 from alembic import context
 from sqlalchemy.engine import Connection
 
-from migrations import runner
+from migrations import engine, runner
 from service.core import settings
 from service.models import Base
 
@@ -41,7 +41,7 @@ if context.is_offline_mode():
         target_metadata=Base.metadata,
         transaction_per_migration=True,
     )
-    context.execute(runner.PATIENCE)
+    context.execute(engine.PATIENCE)
     with context.begin_transaction():
         context.run_migrations()
 elif (given := context.config.attributes.get("connection")) is not None:

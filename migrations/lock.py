@@ -36,3 +36,22 @@ async def only_one(connection: asyncpg.Connection, *, wait: float) -> AsyncItera
         # A connection that is gone has let go of the lock already.
         if not connection.is_closed():
             await connection.fetchval("SELECT pg_advisory_unlock($1)", KEY)
+
+
+async def holders(connection: asyncpg.Connection) -> list[str]:
+    """Who has tables of ours locked, oldest connection first: what stands in the way of a statement that waited in vain.
+
+    The owner is not told how long, or with which statement: that is for a superuser.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT pid, coalesce(usename, '?') AS who, coalesce(nullif(application_name, ''), '?') AS program,
+               string_agg(DISTINCT relname || ' (' || mode || ')', ', ') AS tables
+          FROM pg_locks JOIN pg_class c ON c.oid = relation JOIN pg_stat_activity USING (pid)
+         WHERE granted AND relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+           AND application_name <> 'jeex-migrate'
+         GROUP BY pid, usename, application_name, backend_start ORDER BY backend_start LIMIT 5
+        """
+    )
+    return [f"process {row['pid']} ({row['who']}, {row['program']}) holds {row['tables']}" for row in rows]

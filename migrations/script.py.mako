@@ -6,11 +6,10 @@ Create Date: ${create_date}
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+revision = "${up_revision}"
+down_revision = "${down_revision}"
 
 
 def upgrade() -> None:
@@ -19,5 +18,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back to the revision before."""
+    """Back to the revision before; what it brought is lost."""
     ${downgrades if downgrades else "pass"}

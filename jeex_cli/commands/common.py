@@ -6,11 +6,13 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from jeex_cli.journal import Journal
 from jeex_cli.output import Output
 from jeex_cli.session import Session, open_session
 
@@ -108,7 +110,12 @@ def _session(ctx: typer.Context, shared: dict[str, Any], given: dict[str, Any]) 
     )
     flags = {variable: _text(given[key]) for key, variable in _SETTINGS.items() if given.get(key) is not None}
     folder = shared["project"] or root.get("project") or environ.get("JEEX_PROJECT_DIR") or None
-    return open_session(folder=folder, flags=flags, environ=environ, output=output, cwd=Path.cwd())
+    session = open_session(folder=folder, flags=flags, environ=environ, output=output, cwd=Path.cwd())
+    journal: Journal | None = root.get("journal")
+    if journal is None:
+        return session
+    journal.runs(ctx.command_path, {name: value for name, value in given.items() if value}, session.project.logs)
+    return replace(session, trace_id=journal.trace_id)
 
 
 def _text(value: object) -> str:

@@ -15,16 +15,30 @@ from jeex_cli.session import Session
 app = typer_app()
 
 DeleteData = Annotated[bool, typer.Option("--delete-data", help="Delete the databases too. Asks first.")]
+NoSnapshot = Annotated[
+    bool, typer.Option("--no-snapshot", help="With --delete-data: do not save it first. Nothing brings it back.")
+]
 
 
 @command(app)
-def down(session: Session, timeout: Timeout = None, delete_data: DeleteData = False, yes: Yes = False) -> None:
-    """Stop everything, dependents first. Data stays, unless --delete-data says otherwise."""
+def down(
+    session: Session,
+    timeout: Timeout = None,
+    delete_data: DeleteData = False,
+    no_snapshot: NoSnapshot = False,
+    yes: Yes = False,
+) -> None:
+    """Stop everything, dependents first. Data stays, unless --delete-data says otherwise: then it is saved first, if it
+    runs.
+    """
     if delete_data and not wants_yes(session, yes):
         _ask(session)
-    report = lifecycle.down(session, delete_data=delete_data)
+    report = lifecycle.down(session, delete_data=delete_data, snapshot=not no_snapshot)
     kept = f"its data is deleted; {session.project.env_file.name} stays" if delete_data else "its data stays"
-    session.output.result(report, f"The stack is down, {kept}. `jeex up` starts it again.")
+    said = f"The stack is down, {kept}. `jeex up` starts it again."
+    if report.snapshot:
+        said += f"\nWhat there was is in {report.snapshot}: `jeex undo` brings it back."
+    session.output.result(report, said)
 
 
 def _ask(session: Session) -> None:
@@ -39,7 +53,7 @@ def _ask(session: Session) -> None:
     session.output.note("This deletes every tenant, every secret, the queue:")
     for one in going:
         session.output.note(f"  {one.name}")
-    if not typer.confirm("Delete it? It cannot be undone.", err=True):
+    if not typer.confirm("Delete it?", err=True):
         raise JeexError(
             "nothing was stopped or deleted", code="DECLINED", hint="jeex down stops the stack and keeps its data"
         )

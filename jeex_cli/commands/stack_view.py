@@ -28,6 +28,9 @@ def stack_table(output: Output, report: StackReport) -> str:
         for service in shown
         if service.name in report.moved
     ]
+    if report.queue is not None and (report.queue.waiting or report.queue.running):
+        late = f", the oldest for {duration(report.queue.oldest)}" if report.queue.oldest >= 1 else ""
+        lines.append(f"queue: {report.queue.waiting} waiting{late}, {report.queue.running} running (jeex jobs list)")
     if any(service.status in ("crashed", "failed", "unhealthy") for service in shown):
         lines.append("`jeex up` starts what is down; `jeex logs SERVICE` shows why it ended.")
     elif all(service.status == "stopped" for service in shown):

@@ -12,13 +12,16 @@ import typer
 
 from jeex_cli.commands.common import Yes, command, typer_app, wants_yes
 from jeex_cli.errors import JeexError, UsageError
-from jeex_cli.ops import keys
+from jeex_cli.ops import keys, tenant_life
 from jeex_cli.output import duration, table
 from jeex_cli.session import Session
 
 app = typer_app()
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The tenant's short name.")]
+ChosenSlug = Annotated[
+    str | None, typer.Argument(metavar="[SLUG]", help="The tenant's short name; the one in use by default. [JEEX_TENANT]")
+]
 KeyId = Annotated[str, typer.Argument(metavar="KEY_ID", help="Its id, or enough of its first digits.")]
 
 # The time in an id, to a quarter of a microsecond: who shows less shows keys alike that were made by one script.
@@ -33,7 +36,7 @@ def key() -> None:
 @command(app)
 def create(
     session: Session,
-    slug: Slug,
+    slug: ChosenSlug = None,
     user: Annotated[str | None, typer.Option("--user", metavar="EMAIL", help="Whose; the only owner's by default.")] = None,
     name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="What it is for; the day by default.")] = None,
     expires_in: Annotated[
@@ -41,6 +44,7 @@ def create(
     ] = None,
 ) -> None:
     """Create an API key. It is shown this once."""
+    slug = tenant_life.chosen(session, slug)
     made = keys.create(session, slug, user=user, name=name, expires_in=expires_in)
     ends = f"{made['expires_at']:%Y-%m-%d %H:%M} UTC" if made["expires_at"] else "never"
     text = (
@@ -61,10 +65,11 @@ def create(
 @command(app, name="list")
 def list_(
     session: Session,
-    slug: Slug,
+    slug: ChosenSlug = None,
     everything: Annotated[bool, typer.Option("--all", help="The revoked ones too.")] = False,
 ) -> None:
     """A tenant's keys, oldest first, without the revoked ones."""
+    slug = tenant_life.chosen(session, slug)
     found = keys.list_all(session, slug, include_revoked=everything)
     ids = short_ids([str(one["id"]) for one in found])
     rows = [

@@ -19,7 +19,7 @@ from jeex_cli.ops.carry_connection import Connection, as_superuser
 DATABASES = ("jeex", "jeex_vault")
 TOOLS = ("pg_dump", "pg_restore")
 # Partitions are tables of their own. What belongs to an extension comes with the extension.
-_RELATIONS = """
+RELATIONS = """
 SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name, c.relkind = 'S' AS sequence
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind IN ('r', 'S') AND c.relpersistence <> 't'
@@ -92,7 +92,7 @@ class Held:
     def dump(self, folder: Path, *, timeout: float) -> None:
         """Write `folder`/<database>.dump, mode 0600. Raises JeexError, TimedOut."""
         for database in DATABASES:
-            file = _dump_of(folder, database)
+            file = dump_of(folder, database)
             os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
             arguments = ("--format=custom", "--compress=1", f"--snapshot={self.snapshots[database]}", f"--file={file}")
             self.server.run("pg_dump", *arguments, database=database, timeout=timeout)
@@ -114,7 +114,7 @@ def held(server: Server) -> Iterator[Held]:
         connections = {name: stack.enter_context(connected(server, name)) for name in DATABASES}
         snapshots = {}
         for database, one in connections.items():
-            tables = [row["name"] for row in one.fetch(_RELATIONS) if not row["sequence"]]
+            tables = [row["name"] for row in one.fetch(RELATIONS) if not row["sequence"]]
             one.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             if tables:  # before the snapshot: it must not be older than the last write
                 one.execute(f"LOCK TABLE {', '.join(tables)} IN SHARE MODE")
@@ -129,18 +129,18 @@ def restore(server: Server, folder: Path, *, timeout: float) -> None:
     """
     for database in DATABASES:
         arguments = ("--clean", "--if-exists", "--exit-on-error", "--single-transaction", f"--dbname={database}")
-        server.run("pg_restore", *arguments, str(_dump_of(folder, database)), database=database, timeout=timeout)
+        server.run("pg_restore", *arguments, str(dump_of(folder, database)), database=database, timeout=timeout)
         with connected(server, database) as one:
             one.execute("ANALYZE")
 
 
-def forget_audit_devices(server: Server) -> None:
+def forget_audit_devices(server: Server, database: str = DATABASES[1]) -> None:
     """Have OpenBao take its audit devices from its configuration, as on its first start.
 
     Where it writes its audit log differs between the runtimes, and it does not start with a device that has changed. Devices
     of any other origin it does not have: its API makes none.
     """
-    with connected(server, DATABASES[1]) as one:
+    with connected(server, database) as one:
         if one.fetch("SELECT 1 WHERE to_regclass('public.openbao_kv_store') IS NOT NULL"):
             one.execute("DELETE FROM public.openbao_kv_store WHERE path = '/core/' AND key = 'audit'")
 
@@ -154,7 +154,7 @@ def facts(server: Server) -> Facts:
 def is_fresh(server: Server) -> bool:
     """Whether the database is as bootstrap.sql makes it."""
     with connected(server, DATABASES[0]) as one:
-        return not one.fetch(_RELATIONS)
+        return not one.fetch(RELATIONS)
 
 
 def differences(before: Facts, after: Facts) -> list[str]:
@@ -175,17 +175,17 @@ def differences(before: Facts, after: Facts) -> list[str]:
 
 def too_late(what: str) -> TimedOut:
     """The error for a copy that took longer than the command may."""
-    return TimedOut(f"{what} was not copied in time", hint="give it more time: jeex runtime switch … --timeout 3600")
+    return TimedOut(f"{what} was not copied in time", hint="give it more time: the same command with --timeout 3600")
 
 
-def _dump_of(folder: Path, database: str) -> Path:
+def dump_of(folder: Path, database: str) -> Path:
     return folder / f"{database}.dump"
 
 
 def _facts(connections: Mapping[str, Connection]) -> Facts:
     found: Facts = {}
     for database, one in connections.items():
-        for row in one.fetch(_RELATIONS):
+        for row in one.fetch(RELATIONS):
             query = _OF_A_SEQUENCE if row["sequence"] else _OF_A_TABLE
             count, checksum = one.fetch(query.format(name=row["name"]))[0]
             found[f"{database}: {row['name']}"] = (int(count), str(checksum))

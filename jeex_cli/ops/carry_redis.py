@@ -23,6 +23,7 @@ Command = Sequence[Word]
 _BATCH = 256  # commands that are sent before their answers are read
 _BATCH_BYTES = 1024 * 1024
 _SCAN = 500  # keys of one look
+_HEAD = 32  # bytes of a line that says how much follows
 _ATTEMPTS = 8
 _KEYS = "db INTEGER, key BLOB, kind TEXT, length INTEGER, checksum TEXT, expires INTEGER, PRIMARY KEY (db, key)"
 
@@ -45,21 +46,21 @@ class Counted:
 
 def save(server: Server, folder: Path) -> Counted:
     """Write `folder`/redis.commands and the facts of every key, mode 0600. Raises JeexError."""
-    with _facts(folder) as facts, _private(folder / "redis.commands") as file, _connected(server) as client:
+    with keys_file(folder) as facts, _private(folder / "redis.commands") as file, connected(server) as client:
 
         def emit(command: Command) -> None:
             _write(file, command)
 
-        _note_all(client, facts, "saved", emit)
+        note_all(client, facts, "saved", emit)
         return Counted(facts.execute("SELECT count(*) FROM saved").fetchone()[0])
 
 
 def load(server: Server, folder: Path) -> None:
     """Make every key that `save` wrote, in an empty Redis. Raises JeexError."""
-    with (folder / "redis.commands").open("rb") as file, _connected(server) as client:
+    with (folder / "redis.commands").open("rb") as file, connected(server) as client:
         batch: list[Command] = []
         size = 0
-        for command in _commands(file):
+        for command in commands(file):
             batch.append(command)
             size += sum(len(word) for word in command)
             if len(batch) >= _BATCH or size >= _BATCH_BYTES:
@@ -70,14 +71,14 @@ def load(server: Server, folder: Path) -> None:
 
 def is_fresh(server: Server) -> bool:
     """Whether there is no key in it."""
-    with _connected(server) as client:
+    with connected(server) as client:
         return not _databases(client.ask)
 
 
 def compare(server: Server, folder: Path, *, most: int = 50) -> list[str]:
     """What is not as `save` found it, in words; `most` of it. A key whose time has come meanwhile is not missed."""
-    with _facts(folder) as facts, _connected(server) as client:
-        _note_all(client, facts, "found", lambda _: None)
+    with keys_file(folder) as facts, connected(server) as client:
+        note_all(client, facts, "found", lambda _: None)
         now = int(time.time() * 1000)
         rows = facts.execute(
             """
@@ -117,7 +118,7 @@ def _databases(ask: Ask) -> list[int]:
     return sorted(int(line.split(":", 1)[0][2:]) for line in lines if line.startswith("db"))
 
 
-def _note_all(client: Client, facts: sqlite3.Connection, table: str, emit: Emit) -> None:
+def note_all(client: Client, facts: sqlite3.Connection, table: str, emit: Emit) -> None:
     """Write down what every key is, with the commands that make it emitted."""
     facts.execute(f"DROP TABLE IF EXISTS {table}")
     facts.execute(f"CREATE TABLE {table} ({_KEYS}) WITHOUT ROWID")
@@ -169,7 +170,7 @@ def _private(path: Path) -> BinaryIO:
 
 
 @contextmanager
-def _facts(folder: Path) -> Iterator[sqlite3.Connection]:
+def keys_file(folder: Path) -> Iterator[sqlite3.Connection]:
     """What is known of every key: a table, for there may be more than fits into memory."""
     path = folder / "redis.facts"
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
@@ -187,14 +188,24 @@ def _write(file: BinaryIO, command: Command) -> None:
         file.write(b"$%d\r\n%b\r\n" % (len(word), word))
 
 
-def _commands(file: BinaryIO) -> Iterator[list[bytes]]:
-    while head := file.readline():
+def commands(file: BinaryIO, *, most: int | None = None) -> Iterator[list[bytes]]:
+    """What `save` has written. Raises ValueError for what it has not; no word can be longer than `most` bytes."""
+    while head := file.readline(_HEAD):
         words = []
-        for _ in range(int(head[1:])):
-            length = int(file.readline()[1:])
-            words.append(file.read(length))
-            file.read(2)
+        for _ in range(_number(head, b"*", most)):
+            length = _number(file.readline(_HEAD), b"$", most)
+            word = file.read(length)
+            if len(word) != length or file.read(2) != b"\r\n":
+                raise ValueError("it ends early")
+            words.append(word)
         yield words
+
+
+def _number(line: bytes, kind: bytes, most: int | None) -> int:
+    number = int(line[1:]) if line[:1] == kind and line[1:].strip().isdigit() else -1
+    if number < 0 or (most is not None and number > most):
+        raise ValueError(f"{line[:20]!r} is no {kind!r}")
+    return number
 
 
 # ---------------------------------------------------------------------- the server
@@ -220,7 +231,7 @@ class Client:
 
 
 @contextmanager
-def _connected(server: Server) -> Iterator[Client]:
+def connected(server: Server) -> Iterator[Client]:
     """The library's errors are translated."""
     from redis import connection as library
     from redis.exceptions import RedisError

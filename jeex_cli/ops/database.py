@@ -1,19 +1,16 @@
-"""The stack's database: migrations, and a shell."""
+"""The stack's database: who connects to it how, where it stands, and a shell. What changes it is in migrating.py."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import shutil
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
-from jeex_cli import state
 from jeex_cli.errors import NotReady
-from jeex_cli.events import Step
 from jeex_cli.ops.failures import translated
 from jeex_cli.runtimes.programs.base import Place
 from jeex_cli.runtimes.programs.postgres import binaries
@@ -22,7 +19,7 @@ from jeex_cli.session import Session
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
-    from migrations.runner import Revision, Status, UpgradeResult
+    from migrations.runner import Revision, Status
 
 T = TypeVar("T")
 
@@ -30,22 +27,14 @@ T = TypeVar("T")
 ROLES = ("app", "admin", "owner")
 
 
-def migrate(session: Session) -> UpgradeResult:
-    """Bring the database to the newest revision. Raises Unhealthy where it is away, JeexError where a revision fails."""
-    from migrations import runner
+def snapshot_before(session: Session, reason: str) -> str | None:
+    """Take a snapshot before something that cannot be taken back otherwise; its id, None where none was taken.
 
-    began = time.monotonic()
+    The caller holds the project's lock.
+    """
+    from jeex_cli.ops import safety
 
-    def applied(revision: Revision) -> None:
-        nonlocal began
-        session.output.step(Step(revision.id, revision.id, "done", time.monotonic() - began, revision.message))
-        began = time.monotonic()
-
-    with (
-        state.locked(session.project, timeout=session.timeout, waiting=session.output.note),
-        translated(),
-    ):
-        return runner.upgrade(url(session, "owner"), on_revision=applied)
+    return safety.before_loss_locked(session, reason)
 
 
 def status(session: Session) -> Status:
@@ -95,12 +84,14 @@ def in_transaction(
 ) -> T:
     """What `work` answers, in a transaction of the role that administers tenants; committed when it ends well."""
     from service.adapters.database import Database
+    from service.core import correlation
     from service.core.settings import Secret
 
     async def run() -> T:
         secret = Secret(url(session, "admin"))
-        async with Database(secret, pool_size=1, name="jeex-cli") as pool, pool.transaction() as transaction:
-            return await work(transaction)
+        with correlation.bound(trace_id=session.trace_id):
+            async with Database(secret, pool_size=1, name="jeex-cli") as pool, pool.transaction() as transaction:
+                return await work(transaction)
 
     with translated(hints):
         return asyncio.run(run())

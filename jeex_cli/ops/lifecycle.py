@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from jeex_cli import checkouts, environment_file, state
 from jeex_cli.errors import ConfigError, DataError, JeexError, NotReady, StateError, TimedOut, Unhealthy
 from jeex_cli.events import Step
+from jeex_cli.ops import queue_depth
+from jeex_cli.ops.queue_depth import QueueDepth
 from jeex_cli.runtimes.base import ServiceState
 from jeex_cli.session import Session
 from jeex_cli.settings import is_secret, to_remember
@@ -21,7 +23,8 @@ class StackReport:
     """The whole stack: which runtime runs it, each service, and how long the command took in seconds.
 
     `took` is how long each service took to start, for those that this command started. `moved` are the ports that were asked
-    for, of the services that have another one because it was taken.
+    for, of the services that have another one because it was taken. `queue` is how long that of jobs is, `snapshot` the
+    folder of what was saved before data was deleted.
     """
 
     runtime: str
@@ -29,6 +32,8 @@ class StackReport:
     seconds: float
     took: dict[str, float] = field(default_factory=dict)
     moved: dict[str, int] = field(default_factory=dict)
+    queue: QueueDepth | None = None  # where it can be told
+    snapshot: str | None = None
 
 
 def up(session: Session, names: Collection[str] = ()) -> StackReport:
@@ -52,6 +57,10 @@ def up(session: Session, names: Collection[str] = ()) -> StackReport:
         runtime = session.runtime
         variables = {**session.state.variables, **to_remember(session.environ)}
         state.save(session.project, replace(session.state, runtime=runtime.name, variables=variables))
+        if (session.project.folder / "restore.json").exists():  # a restore that was killed
+            from jeex_cli.ops import restore
+
+            restore.recover(session)
         if not names and (missing := runtime.left_out(session.stack)):
             session.output.note(f"left out, for it runs in Docker only: {', '.join(missing)}")
         took: dict[str, float] = {}
@@ -69,23 +78,27 @@ def up(session: Session, names: Collection[str] = ()) -> StackReport:
         return replace(_report(session, began), took=took)
 
 
-def down(session: Session, *, delete_data: bool = False) -> StackReport:
-    """Stop everything. Data stays unless `delete_data`. Nothing running is a success."""
+def down(session: Session, *, delete_data: bool = False, snapshot: bool = True) -> StackReport:
+    """Stop everything. Data stays unless `delete_data`; then it is saved first where the databases run, unless `snapshot`
+    says otherwise. Nothing running is a success. Raises NotReady, JeexError where it cannot be saved: then nothing was
+    stopped.
+    """
     began = time.monotonic()
     if not session.project.folder.exists() and all(one.status == "stopped" for one in _report(session, began).services):
         return _report(session, began)
     with state.locked(session.project, timeout=session.timeout, waiting=session.output.note):
         session = session.anew()
+        saved = _saved(session) if delete_data and snapshot else None
         session.runtime.stop(session.stack, (), session.output.step)
         if delete_data:
             session.runtime.delete_data(session.stack)
+            (session.project.folder / "restore.json").unlink(missing_ok=True)
         if session.project.state_file.exists():
             remembered = session.state.runtime
             if remembered in (None, session.runtime.name):
-                state.save(
-                    session.project, replace(session.state, runtime=None if delete_data else remembered, variables={})
-                )
-        return _report(session, began)
+                kept = replace(session.state, runtime=remembered, variables={})
+                state.save(session.project, replace(kept, runtime=None, tenant=None) if delete_data else kept)
+        return replace(_report(session, began), snapshot=saved)
 
 
 def restart(session: Session, names: Collection[str] = ()) -> StackReport:
@@ -101,6 +114,8 @@ def status(session: Session) -> StackReport:
     """How every service is, at this moment. Of one that runs and does not work, doctor says why."""
     began = time.monotonic()
     report = _report(session, began)
+    depth = queue_depth.look(session, report.services)
+    report = replace(report, queue=depth, seconds=round(time.monotonic() - began, 3))
     sick = [one.name for one in report.services if one.status == "unhealthy"]
     if not sick:
         return report
@@ -134,6 +149,27 @@ def wait(session: Session, names: Collection[str] = ()) -> StackReport:
             late = ", ".join(service.title for service in report.services if not service.ok)
             raise TimedOut(f"not healthy after {session.timeout:g} s: {late}", hint="jeex status; jeex logs")
         time.sleep(0.1)
+
+
+def _saved(session: Session) -> str | None:
+    """The folder of a snapshot of what is about to be deleted; None where there is nothing to save, or it cannot be read."""
+    from jeex_cli.ops import carry, snapshots
+
+    if not snapshots.wanted(session):
+        session.output.note("no snapshot is made: JEEX_SNAPSHOT_KEEP is 0")
+        return None
+    if missing := snapshots.stopped(session):
+        if session.runtime.volumes(session.stack):
+            session.output.note(f"no snapshot is made, for {' and '.join(missing)} did not run")
+        return None
+    try:
+        if carry.is_fresh(carry.stores(session)):
+            return None
+        return str(snapshots.save(session, reason="before its data was deleted").folder)
+    except JeexError as error:
+        error.detail = f"{error.detail}\nNothing was stopped or deleted, for it could not be saved.".strip()
+        error.hint = f"{error.hint}; or go without: jeex down --delete-data --no-snapshot".removeprefix("; or go without: ")
+        raise
 
 
 def _explained(session: Session, error: Unhealthy | TimedOut) -> JeexError:

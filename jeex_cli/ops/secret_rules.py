@@ -18,6 +18,7 @@ _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _VALUE_LIMIT = 512 * 1024  # bytes; Vault takes about twice that at one path
 # What jeex makes and replaces itself, and the kind that `jeex secrets rotate` has for it.
 _ROTATED = {"api-pepper": "api-pepper", "database": "database"}
+_MADE = ("queue-key",)  # what jeex makes itself, and never replaces
 _CLAIMS = "rotation/"  # who rotates: services/rotation.py
 
 
@@ -57,16 +58,15 @@ def shown(path: str) -> str:
 
 def is_managed(path: str) -> bool:
     """Whether jeex makes and replaces what stands there; `path` as users write it."""
-    return path in _ROTATED or path.startswith(_CLAIMS)
+    return path in _ROTATED or path in _MADE or path.startswith(_CLAIMS)
 
 
 def refuse_managed(path: str) -> None:
     """Raise UsageError for what must not be written by hand."""
     if is_managed(path):
         kind = _ROTATED.get(path) or path.removeprefix(_CLAIMS)
-        raise UsageError(
-            f"jeex looks after {path} itself", code="SECRET_MANAGED", hint=shlex.join(["jeex", "secrets", "rotate", kind])
-        )
+        hint = ["jeex", "secrets", "status"] if path in _MADE else ["jeex", "secrets", "rotate", kind]
+        raise UsageError(f"jeex looks after {path} itself", code="SECRET_MANAGED", hint=shlex.join(hint))
 
 
 def checked_field(field: str) -> str:

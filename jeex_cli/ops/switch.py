@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from jeex_cli import environment_file, state
 from jeex_cli.errors import Interrupted, JeexError, NotReady
-from jeex_cli.ops import carry, carry_database, ports, switch_record, switch_refusals
+from jeex_cli.ops import carry, carry_database, ports, restore_journal, switch_record, switch_refusals
 from jeex_cli.ops.carry import Saved
 from jeex_cli.ops.switch_record import Record
 from jeex_cli.runtimes import pick
@@ -55,6 +55,7 @@ def switch(session: Session, target: str, *, carry_data: bool) -> Switched:
         session = session.anew()
         switch_refusals.setting(session, target)
         recover(session)
+        restore_journal.refuse_unfinished(session.project)
         before = session.state.runtime if session.state.runtime in _NAMES else session.choice.name
         if before == target:
             if session.state.runtime != target:

@@ -31,7 +31,9 @@ def operator(session: Session, hints: Mapping[str, str] | None = None) -> Iterat
 
     Raises Unhealthy at once where Vault is away or sealed: only in the midst of work it is waited for.
     """
-    with translated({**_REFUSED, **(hints or {})}):
+    from service.core import correlation
+
+    with translated({**_REFUSED, **(hints or {})}), correlation.bound(trace_id=session.trace_id):
         from service.adapters.vault import Vault
         from service.core.errors import VaultUnavailable
         from service.core.settings import Secret

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from jeex_cli.events import Report
 from jeex_cli.stack import Stack
 
+if TYPE_CHECKING:  # what reads logs is slow to import, and most commands read none
+    from jeex_cli.log_entry import Entry
+    from jeex_cli.runtimes.asked import Asked
+
+CLI = "cli"  # what jeex itself is called where services have names
 Status = Literal["running", "starting", "unhealthy", "crashed", "stopped", "completed", "failed"]
 
 
@@ -34,15 +39,6 @@ class ServiceState:
     def ok(self) -> bool:
         """Whether it is as a healthy stack has it."""
         return self.status in ("running", "completed")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Line:
-    """One line: `at` in seconds since the epoch (that of the line before where it has none), the service, the text."""
-
-    at: float
-    service: str
-    text: str = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +87,11 @@ class Runtime(Protocol):
     def states(self, stack: Stack) -> list[ServiceState]:
         """Every service's state, in start order."""
 
-    def lines(self, stack: Stack, names: Collection[str], *, tail: int, since: float | None, follow: bool) -> Iterator[Line]:
-        """The last `tail` lines of each service (all where negative) not older than `since`, in the order of time.
+    def entries(self, stack: Stack, names: Collection[str], asked: Asked, *, follow: bool) -> Iterator[Entry]:
+        """What was asked for of those services' logs, in the order of time; CLI among `names` is jeex' own.
 
-        With `follow` then every new one as it comes, until the caller stops.
+        With `follow` then every new entry as it comes, until the caller stops.
         """
+
+    def mentions(self, stack: Stack, text: str) -> Iterator[Entry]:
+        """Every entry of every log, jeex' own among them, in which `text` stands."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from jeex_cli import probe, proc
+from jeex_cli import journal, probe, proc
 from jeex_cli.errors import DataError, Interrupted, JeexError, NotReady, TimedOut, Unhealthy
 from jeex_cli.events import Report, Step
-from jeex_cli.runtimes import compose_image, compose_logs, compose_look, compose_pull, compose_volumes, engine
-from jeex_cli.runtimes.base import Line, ServiceState, Volume
+from jeex_cli.runtimes import compose_image, compose_look, compose_pull, compose_volumes, engine
+from jeex_cli.runtimes.base import CLI, ServiceState, Volume
 from jeex_cli.runtimes.compose_states import Watch, state_in_words, state_of, why
 from jeex_cli.runtimes.engine import Container
 from jeex_cli.runtimes.programs.base import Place
@@ -22,6 +22,10 @@ from jeex_cli.stack import Service, Stack
 
 if TYPE_CHECKING:
     from docker import DockerClient
+
+    from jeex_cli.log_entry import Entry
+    from jeex_cli.runtimes.asked import Asked
+    from jeex_cli.runtimes.log_files import Source
 
 _OWN_IMAGE = "jeex-service:dev"  # as compose.yaml calls it
 _POLL = 0.5  # seconds between two looks at the containers, where the engine tells of nothing
@@ -156,18 +160,36 @@ class ComposeRuntime:
         found = self._containers(stack)
         return [state_in_words(service, found.get(service.name)) for service in stack.services]
 
-    def lines(self, stack: Stack, names: Collection[str], *, tail: int, since: float | None, follow: bool) -> Iterator[Line]:
+    def entries(self, stack: Stack, names: Collection[str], asked: Asked, *, follow: bool) -> Iterator[Entry]:
         """See Runtime."""
-        chosen = [one.name for one in self._chosen(stack, names)]
+        from jeex_cli.runtimes import compose_logs, log_files
+
+        services = [one for one in names if one != CLI]
+        chosen = [one.name for one in self._chosen(stack, services)] if services or not names else []
 
         def current() -> dict[str, str]:
             return {name: one.id for name, one in self._containers(stack).items() if name in chosen}
 
+        own = [self._own_log] if CLI in names else []
         if follow:
-            return compose_logs.follow(self.client, current, tail=tail, since=since)
-        return compose_logs.read(self.client, current(), tail=tail, since=since)
+            return compose_logs.follow(self.client, current, asked, (lambda: log_files.follow(own, asked)) if own else None)
+        return compose_logs.read(self.client, current(), asked, log_files.read(own, asked))
+
+    def mentions(self, stack: Stack, text: str) -> Iterator[Entry]:
+        """See Runtime."""
+        from jeex_cli.runtimes import compose_logs, log_files
+
+        yield from log_files.mentions(self._own_log, text)
+        for name, one in self._containers(stack).items():
+            yield from compose_logs.mentions(self.client, name, one.id, text)
 
     # ------------------------------------------------------------------ helpers
+
+    @property
+    def _own_log(self) -> Source:
+        from jeex_cli.runtimes.log_files import Source
+
+        return Source(CLI, self.place.project.logs / journal.FILE)
 
     @property
     def _variables(self) -> dict[str, str]:
@@ -229,6 +251,8 @@ class ComposeRuntime:
             compose_volumes.check_password(self.client, stack, stack.project)
         except DataError as error:
             return error
+        from jeex_cli.runtimes import compose_logs
+
         last = compose_logs.last(self.client, container.id, _LAST_LINES)
         return Unhealthy(
             f"{service.title} {why(service, container)}",

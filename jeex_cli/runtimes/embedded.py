@@ -9,23 +9,31 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jeex_cli import probe, proc
+from jeex_cli import journal, probe, proc
 from jeex_cli.errors import NotReady, TimedOut, Unhealthy
 from jeex_cli.events import Report, Step
 from jeex_cli.proc import Exit, Process
 from jeex_cli.project import private_folder, set_aside
-from jeex_cli.runtimes import graph, log_files
-from jeex_cli.runtimes.base import Line, ServiceState, Volume
+from jeex_cli.runtimes import graph, log_keeper
+from jeex_cli.runtimes.base import CLI, ServiceState, Volume
 from jeex_cli.runtimes.graph import Cancelled
+from jeex_cli.runtimes.programs import openbao
 from jeex_cli.runtimes.programs.base import Launch, Place, Program
 from jeex_cli.runtimes.programs.known import PROGRAMS
 from jeex_cli.runtimes.records import Record, Started, all_records, tidy
 from jeex_cli.stack import Service, Stack
 
+if TYPE_CHECKING:  # slow to import, and most commands read no logs
+    from jeex_cli.log_entry import Entry
+    from jeex_cli.runtimes.asked import Asked
+    from jeex_cli.runtimes.log_files import Source
+
 _GRACE = 10.0  # seconds a server gets to end before it is killed
 _STARTING = 30.0  # seconds during which a server that does not answer yet counts as starting
 _POLL = 0.005
+_POLL_SLOWEST = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,7 @@ class EmbeddedRuntime:
         folder = private_folder(self.place.project.folder)
         if error := disk_full(shutil.disk_usage(folder).free, NEEDED_SPACE, folder):
             raise error
+        log_keeper.limit(self.place.settings)
         for name in names:
             if stack.service(name).program is None:
                 raise NotReady(
@@ -64,13 +73,18 @@ class EmbeddedRuntime:
         """See Runtime."""
         for folder in (self.place.project.run, self.place.project.logs, self.place.project.data):
             private_folder(folder)
+        log_keeper.ensure(self.place.project, self.place.settings)
         services = {service.name: service for service in self._served(stack, names)}
         deadline = time.monotonic() + timeout
 
         def work(name: str, cancelled: threading.Event) -> None:
             self._bring_up(services[name], report, _Patience(deadline, cancelled))
 
-        graph.run({name: tuple(service.needs) for name, service in services.items()}, work)
+        try:
+            graph.run({name: tuple(service.needs) for name, service in services.items()}, work)
+        finally:
+            if not all_records(self.place.project):
+                log_keeper.end(self.place.project)
 
     def stop(self, stack: Stack, names: Collection[str], report: Report) -> None:
         """See Runtime. Dependents end before what they depend on."""
@@ -87,6 +101,7 @@ class EmbeddedRuntime:
 
         graph.run(dependents, work)
         if not all_records(self.place.project):
+            log_keeper.end(self.place.project)
             tidy(self.place.project)
 
     def volumes(self, stack: Stack) -> list[Volume]:
@@ -105,10 +120,19 @@ class EmbeddedRuntime:
         """See Runtime."""
         return [self._state(service) for service in self._served(stack, ())]
 
-    def lines(self, stack: Stack, names: Collection[str], *, tail: int, since: float | None, follow: bool) -> Iterator[Line]:
+    def entries(self, stack: Stack, names: Collection[str], asked: Asked, *, follow: bool) -> Iterator[Entry]:
         """See Runtime."""
-        files = {one.name: Record(self.place.project, one.name).log_file for one in self._served(stack, names)}
-        return (log_files.follow if follow else log_files.read)(files, tail=tail, since=since)
+        from jeex_cli.runtimes import log_files
+
+        sources = self._sources(stack, names)
+        return log_files.follow(sources, asked) if follow else log_files.read(sources, asked)
+
+    def mentions(self, stack: Stack, text: str) -> Iterator[Entry]:
+        """See Runtime."""
+        from jeex_cli.runtimes import log_files
+
+        for source in self._sources(stack, (CLI, *(one.name for one in self._served(stack, ())))):
+            yield from log_files.mentions(source, text)
 
     def taken_ports(self, stack: Stack, names: Collection[str]) -> dict[str, int]:
         """See Runtime."""
@@ -251,6 +275,16 @@ class EmbeddedRuntime:
             service for service in stack.services if service.program is not None and (not names or service.name in chosen)
         ]
 
+    def _sources(self, stack: Stack, names: Collection[str]) -> list[Source]:
+        """Their logs, all services' where none is named; of Vault its audit log too."""
+        from jeex_cli.runtimes.log_files import Source
+
+        logs = self.place.project.logs
+        services = self._served(stack, [one for one in names if one != CLI]) if set(names) != {CLI} else []
+        found = [Source(one.name, Record(self.place.project, one.name).log_file) for one in services]
+        found += [Source(one.name, logs / openbao.AUDIT) for one in services if one.program == "openbao"]
+        return found + ([Source(CLI, logs / journal.FILE)] if CLI in names else [])
+
     def _program(self, service: Service) -> Program:
         program = self.programs.get(service.program or "")
         if program is None:
@@ -268,18 +302,21 @@ class _Patience:
 
     deadline: float
     cancelled: threading.Event
+    began: float = field(default_factory=time.monotonic)
 
     def pause(self, service: Service, detail: str = "") -> None:
         """Wait a moment. Raises Cancelled when the operation is over, TimedOut when its time is up."""
         if self.cancelled.is_set():
             raise Cancelled
-        if time.monotonic() > self.deadline:
+        now = time.monotonic()
+        if now > self.deadline:
             raise TimedOut(
                 f"{service.title} was not ready in time",
                 detail=detail,
                 hint=f"jeex logs {service.name}; more time: jeex up --timeout 300",
             )
-        time.sleep(_POLL)
+        # Asking takes from the server the time that it needs to start: the longer it takes, the more rarely it is asked.
+        time.sleep(min(max(_POLL, (now - self.began) / 50), _POLL_SLOWEST))
 
 
 def _size(folder: Path) -> int:

@@ -1,111 +1,177 @@
-"""Reading logs that are files: the last lines of each, and what is added to them."""
+"""Logs that are files: the last entries of each, all of them, those that name something, and what is added to them.
+
+Nothing but the entries that were asked for is held in memory.
+"""
 
 from __future__ import annotations
 
 import heapq
-import json
-import re
+import itertools
+import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jeex_cli.runtimes.base import Line
+from jeex_cli.log_entry import Entry, blocks, parse, starts
+from jeex_cli.runtimes.asked import Asked
+from jeex_cli.runtimes.whole_log import WholeLog, before, text
 
-_CHUNK = 65_536
 _POLL = 0.1  # seconds between looks at files that are followed
-
-# How each server begins its lines. Structured lines carry their time in a field.
-_ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?)(?:Z| UTC|\+00:00)?\b")
-_VALKEY = re.compile(r"\d+:[A-Z] (\d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3})")
+_APART = 256  # entries: a server with several processes writes hardly more of them out of order
+_SLACK = 5.0  # seconds by which an entry may stand before an older one
 
 
-def read(files: Mapping[str, Path], *, tail: int, since: float | None) -> Iterator[Line]:
-    """The last `tail` lines of each file (all where negative), in the order of time. `files` is by service."""
-    streams = [
-        [line for line in _last(name, path, tail) if since is None or line.at >= since] for name, path in files.items()
-    ]
-    return heapq.merge(*streams)
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A service's log. It may be missing."""
+
+    service: str
+    path: Path
 
 
-def follow(files: Mapping[str, Path], *, tail: int, since: float | None) -> Iterator[Line]:
-    """`read`, then every new line as it comes, until the caller stops."""
-    ends = {name: _End(path) for name, path in files.items()}
-    yield from read(files, tail=tail, since=since)
+def read(sources: Sequence[Source], asked: Asked) -> Iterator[Entry]:
+    """What was asked for, in the order of time."""
+    if asked.tail is None:
+        streams: Iterable[Iterable[Entry]] = [in_order(_all(one, asked)) for one in sources]
+    else:
+        streams = [sorted(_last(one, asked, asked.tail), key=_at) for one in sources]
+    return heapq.merge(*streams, key=_at)
+
+
+def follow(sources: Sequence[Source], asked: Asked) -> Iterator[Entry]:
+    """`read`, then every new entry as it comes, until the caller stops."""
+    ends = [_End(source) for source in sources]
+    yield from read(sources, asked)
     while True:
-        fresh = [line for name, end in ends.items() for line in parsed(name, end.new_lines())]
-        yield from sorted(fresh)
+        fresh = [entry for end in ends for entry in end.new() if asked.wants(entry)]
+        yield from sorted(fresh, key=_at)
         if not fresh:
             time.sleep(_POLL)
 
 
+def mentions(source: Source, what: str) -> Iterator[Entry]:
+    """The entries in which `what` stands, oldest first. Bytes are searched; only what is found is read."""
+    done = 0  # where the entry that was found last ends
+    with WholeLog(source.path) as log:
+        for place in log.places(what.encode()):
+            if place >= done:
+                block, done = log.block(place)
+                yield parse(source.service, block)
+
+
+def in_order(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """`entries`, of which some may stand a little too late."""
+    numbers = itertools.count()
+    waiting: list[tuple[float, int, Entry]] = []
+    for entry in entries:
+        heapq.heappush(waiting, (entry.at, next(numbers), entry))
+        if len(waiting) > _APART:
+            yield heapq.heappop(waiting)[2]
+    while waiting:
+        yield heapq.heappop(waiting)[2]
+
+
+def _all(source: Source, asked: Asked) -> Iterator[Entry]:
+    at = 0.0
+    with WholeLog(source.path) as log:
+        for block in blocks(log.lines()):
+            entry = parse(source.service, block, at=at)
+            at = entry.at
+            if asked.wants(entry) and (at or not log.begun_anew):
+                yield entry
+
+
+def _last(source: Source, asked: Asked, count: int) -> list[Entry]:
+    """The last `count` entries that are wanted, oldest first. One that says no time has that of the one before it."""
+    found: list[Entry] = []
+    untimed = 0  # how many of the last in `found` wait for their time
+    with WholeLog(source.path) as log:
+        for block in _blocks_backwards(log.lines_backwards()):
+            entry = parse(source.service, block)
+            if entry.at and untimed:
+                found[-untimed:] = [replace(one, at=entry.at) for one in found[-untimed:]]
+                untimed = 0
+            if len(found) >= count or (asked.since is not None and 0 < entry.at < asked.since - _SLACK):
+                break
+            if asked.wants(entry):
+                found.append(entry)
+                untimed = 0 if entry.at else untimed + 1
+        else:
+            if untimed and log.begun_anew:
+                found.pop()
+    found.reverse()
+    return [one for one in found if asked.wants(one)]  # those whose time was not known yet, too
+
+
+def _blocks_backwards(lines: Iterable[str]) -> Iterator[list[str]]:
+    """The lines of each entry, the newest entry first."""
+    block: list[str] = []
+    for line in lines:
+        block.append(line)
+        if starts(line):
+            yield block[::-1]
+            block = []
+    if block:
+        yield block[::-1]
+
+
 @dataclass(slots=True)
 class _End:
-    """Where reading a growing file has come to; it may be replaced by a new one at any time."""
+    """Where reading a growing log has come to; it may be begun anew at any time."""
 
-    path: Path
+    source: Source
     inode: int = 0
     position: int = 0
     rest: bytes = b""
+    at: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
-        if self.path.exists():
-            found = self.path.stat()
+        if self.source.path.exists():
+            found = self.source.path.stat()
             self.inode, self.position = found.st_ino, found.st_size
 
-    def new_lines(self) -> list[str]:
+    def new(self) -> list[Entry]:
+        """The entries since the last look."""
+        entries = []
+        for block in blocks(self._lines()):
+            entry = parse(self.source.service, block, at=self.at)
+            self.at = entry.at
+            entries.append(entry)
+        return entries
+
+    def _lines(self) -> list[str]:
         try:
-            found = self.path.stat()
+            found = self.source.path.stat()
         except FileNotFoundError:
             return []
+        if found.st_ino == self.inode and found.st_size == self.position:
+            return []
+        data = self.rest
         if found.st_ino != self.inode or found.st_size < self.position:
-            self.inode, self.position, self.rest = found.st_ino, 0, b""
-        with self.path.open("rb") as file:
-            file.seek(self.position)
-            data = self.rest + file.read()
-            self.position = file.tell()
+            # What was read begins the log before; what was not yet is its end, or goes on in the new one.
+            length = _size(before(self.source.path))
+            data += _from(before(self.source.path), self.position)
+            self.position = max(0, self.position - length)
+            self.inode = found.st_ino
+        data += (added := _from(self.source.path, self.position))
+        self.position += len(added)
         *lines, self.rest = data.split(b"\n")
-        return [line.decode(errors="replace") for line in lines]
+        return [text(line) for line in lines if line]
 
 
-def _last(service: str, path: Path, tail: int) -> list[Line]:
-    if tail == 0:
-        return []
-    data = b""
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _from(path: Path, position: int) -> bytes:
     try:
         with path.open("rb") as file:
-            position = file.seek(0, 2)
-            while position > 0 and (tail < 0 or data.count(b"\n") <= tail):
-                size = min(_CHUNK, position)
-                position = file.seek(position - size)
-                data = file.read(size) + data
+            file.seek(position, os.SEEK_SET)
+            return file.read()
     except FileNotFoundError:
-        return []
-    lines = data.decode(errors="replace").splitlines()
-    return parsed(service, lines if tail < 0 else lines[-tail:])
+        return b""
 
 
-def parsed(service: str, lines: list[str]) -> list[Line]:
-    """Lines with their times, those that say none with that of the line before."""
-    found: list[Line] = []
-    at = 0.0
-    for text in lines:
-        if text:
-            at = _time_of(text) or at  # a line of a traceback belongs to the one before it
-            found.append(Line(at, service, text))
-    return found
-
-
-def _time_of(text: str) -> float | None:
-    if text.startswith("{"):
-        try:
-            stamp = json.loads(text).get("timestamp")
-        except ValueError:
-            return None
-        text = stamp if isinstance(stamp, str) else ""
-    if found := _ISO.match(text):
-        return datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00").timestamp()
-    if found := _VALKEY.match(text):
-        return datetime.strptime(found[1], "%d %b %Y %H:%M:%S.%f").replace(tzinfo=UTC).timestamp()
-    return None
+def _at(entry: Entry) -> float:
+    return entry.at

@@ -1,8 +1,8 @@
 """PostgreSQL: the one place where transactions begin and end.
 
 `Database.transaction(tenant_id)` (SQLAlchemy) and `Database.direct(tenant_id)` (the driver, for what is asked most) are how
-everything else reaches the database. Both send BEGIN and the tenant as one message, commit when the block ends well and roll
-back otherwise; nothing else commits. Without a tenant, tables under row security raise.
+everything else reaches the database. Both send BEGIN, the tenant and the ids of the request as one message, commit when the
+block ends well and roll back otherwise; nothing else commits. Without a tenant, tables under row security raise.
 
 SQLAlchemy is in AUTOCOMMIT because of that: it neither begins nor ends anything behind our back.
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -28,10 +28,13 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from service.adapters import tenancy
 from service.adapters.failures import LOST, is_of_server, is_refused, is_without_rights, unavailable
+from service.adapters.freshness import Changes, Scope, collected
 from service.adapters.logins import Login, Logins
-from service.adapters.pool import Connected, HeldT, Pool, Raw
+from service.adapters.pool import Connected, HeldT, Pool, Raw, Usage
+from service.core import correlation
 from service.core.errors import DatabaseUnavailable
 from service.core.settings import Secret
+from service.core.spans import NO_SPANS, Spans
 
 _ROLLBACK = 2.0  # seconds for a transaction to end
 _LOCK_TIMEOUT = 10.0  # seconds for a row that another transaction holds
@@ -53,6 +56,7 @@ class Database:
     `timeout` bounds connecting and waiting for a free connection, `statement_timeout` each statement, in seconds.
     `pooler` is "transaction" where connections go through one such as PgBouncer: then no prepared statement and no setting
     outlives a transaction. With `logins` the URL says where the server is, and they as whom to connect.
+    `changes` is told of what transactions change (freshness.py).
     """
 
     def __init__(
@@ -65,6 +69,8 @@ class Database:
         pooler: str = "none",
         name: str = "jeex-api",
         logins: Logins | None = None,
+        changes: Changes | None = None,
+        spans: Spans = NO_SPANS,
     ) -> None:
         # JSON that PostgreSQL writes has times in the session's zone.
         options = {"application_name": name, "timezone": "UTC"}
@@ -73,9 +79,10 @@ class Database:
             "lock_timeout": f"{min(_LOCK_TIMEOUT, statement_timeout) * 1000:.0f}",
         }
         pooled: dict[str, Any] = {}
-        self._begin = "BEGIN"
+        self._name = name
+        self._limits = ""
         if pooler == "transaction":
-            self._begin += "".join(f"; SET LOCAL {option} = {value}" for option, value in limits.items())
+            self._limits = "".join(f"; SET LOCAL {option} = {value}" for option, value in limits.items())
             pooled = {
                 "statement_cache_size": 0,
                 "prepared_statement_cache_size": 0,
@@ -91,6 +98,8 @@ class Database:
             options={"server_settings": options, **pooled},
             logins=logins,
         )
+        self._changes = changes
+        self._spans = spans
         self._sessions = async_sessionmaker(expire_on_commit=False, sync_session_class=tenancy.TenantSession)
 
     async def __aenter__(self) -> Self:
@@ -110,6 +119,11 @@ class Database:
         """The login of new connections; None where there is none yet, or where it never ends."""
         return self._pool.login
 
+    @property
+    def usage(self) -> Usage:
+        """How many connections there may be, are, and are in use."""
+        return self._pool.usage
+
     async def turn_over(self) -> None:
         """Go on with a new login; see Pool. Raises VaultUnavailable, then everything stays as it was."""
         await self._pool.turn_over()
@@ -120,32 +134,46 @@ class Database:
 
         `pages` is for lists: they are planned for the tenant at hand every time.
         """
-        begin = self._begin + (_bind(tenant_id) if tenant_id else "") + (_CUSTOM_PLANS if pages else "")
-        held = await self._begun(self._pool.raw, begin)
-        try:
-            yield held.driver
-            await _commit(held.driver)
-        except BaseException as error:
-            await self._give_up(held, error)
-            raise
-        finally:
-            await held.close()
+        comment, begin = self._begin(tenant_id)
+        with self._spans.span("postgresql.transaction"), collected() as touched:
+            held = await self._begun(self._pool.raw, begin + (_CUSTOM_PLANS if pages else ""))
+            try:
+                yield held.driver
+                await self._commit(held.driver, comment, touched)
+            except BaseException as error:
+                await self._give_up(held, error)
+                raise
+            finally:
+                await held.close()
 
     @asynccontextmanager
     async def transaction(self, tenant_id: uuid.UUID | None = None) -> AsyncIterator[AsyncSession]:
         """A session in a transaction, bound to `tenant_id`. Raises DatabaseUnavailable."""
-        held = await self._begun(self._pool.connected, self._begin + (_bind(tenant_id) if tenant_id else ""))
+        comment, begin = self._begin(tenant_id)
+        with self._spans.span("postgresql.transaction"), collected() as touched:
+            held = await self._begun(self._pool.connected, begin)
+            try:
+                async with self._sessions(bind=held.connection) as session:
+                    if tenant_id is not None:
+                        session.info["tenant_id"] = tenant_id
+                    yield session
+                    await session.flush()
+                    await self._commit(held.driver, comment, touched)
+            except BaseException as error:
+                await self._give_up(held, error)
+                raise
+            finally:
+                await held.close()
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection outside of any transaction, closed afterwards: to listen with. Raises DatabaseUnavailable."""
+        held = await self._begun(self._pool.raw, "SELECT 1")
         try:
-            async with self._sessions(bind=held.connection) as session:
-                if tenant_id is not None:
-                    session.info["tenant_id"] = tenant_id
-                yield session
-                await session.flush()
-                await _commit(held.driver)
-        except BaseException as error:
-            await self._give_up(held, error)
-            raise
+            yield held.driver
         finally:
+            held.driver.terminate()
+            await held.invalidate()
             await held.close()
 
     async def schema(self) -> Schema:
@@ -156,6 +184,23 @@ class Database:
             )
             revision = await driver.fetchval("SELECT version_num FROM public.alembic_version") if migrated else None
         return Schema(str(version).split(" ", 1)[0], revision)
+
+    def _begin(self, tenant_id: uuid.UUID | None) -> tuple[str, str]:
+        """The comment that says what a transaction is for, and the message that begins it."""
+        comment, name = correlation.begin(self._name)
+        return comment, f"{comment}BEGIN{self._limits}{name}{_bind(tenant_id) if tenant_id else ''}"
+
+    async def _commit(self, driver: asyncpg.Connection, comment: str, touched: Set[Scope]) -> None:
+        if not touched or self._changes is None:
+            await _commit(driver, comment)
+            return
+        scopes = frozenset(touched)
+        announced = False
+        try:
+            announced = await self._changes.announce(scopes)
+            await _commit(driver, comment)
+        finally:  # whatever became of it, nobody knows it better than PostgreSQL
+            await self._changes.done(scopes, announced=announced)
 
     async def _give_up(self, held: Raw | Connected, error: BaseException) -> None:
         """End the transaction. Raises DatabaseUnavailable where `error` speaks of the connection or the server.
@@ -227,6 +272,11 @@ async def bind_tenant(session: AsyncSession, tenant_id: uuid.UUID) -> None:
     await session.execute(text(_bind(tenant_id).removeprefix("; ")))
 
 
+async def bind_driver(driver: asyncpg.Connection, tenant_id: uuid.UUID) -> None:
+    """The same for a connection that `direct` has given."""
+    await driver.execute(_bind(tenant_id).removeprefix("; "))
+
+
 async def driver_of(session: AsyncSession) -> asyncpg.Connection:
     """The driver's connection below a session, in the same transaction. Flush first what it should see."""
     connection: asyncpg.Connection = (await (await session.connection()).get_raw_connection()).driver_connection
@@ -239,9 +289,9 @@ def _bind(tenant_id: uuid.UUID) -> str:
     return f"; SET LOCAL app.tenant_id = '{tenant_id}'"
 
 
-async def _commit(driver: asyncpg.Connection) -> None:
+async def _commit(driver: asyncpg.Connection, comment: str) -> None:
     # After a statement that failed, COMMIT succeeds and rolls back. Whoever caught that error must not take it for done.
-    if await driver.execute("COMMIT") != "COMMIT":
+    if await driver.execute(f"{comment}COMMIT") != "COMMIT":
         raise asyncpg.InFailedSQLTransactionError("a statement of this transaction failed, and it was not ended for it")
 
 

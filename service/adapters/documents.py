@@ -7,6 +7,8 @@ from datetime import datetime
 
 import asyncpg
 
+from service.adapters.freshness import touch
+
 _CHANGED = "row_version = row_version + 1, updated_at = now()"
 
 
@@ -20,6 +22,7 @@ async def project_is_there(driver: asyncpg.Connection, tenant_id: uuid.UUID, pro
 
 async def delete_with(driver: asyncpg.Connection, tenant_id: uuid.UUID, project_id: uuid.UUID) -> None:
     """Mark the documents of a project as deleted at the same moment as it."""
+    touch(tenant_id, "document")
     await driver.execute(
         f"UPDATE document SET deleted_at = now(), {_CHANGED} "  # noqa: S608
         "WHERE tenant_id = $1 AND project_id = $2 AND deleted_at IS NULL",
@@ -30,6 +33,7 @@ async def delete_with(driver: asyncpg.Connection, tenant_id: uuid.UUID, project_
 
 async def restore_with(driver: asyncpg.Connection, tenant_id: uuid.UUID, project_id: uuid.UUID, when: datetime) -> None:
     """Restore those documents of a project that went with it; not those that were deleted before."""
+    touch(tenant_id, "document")
     await driver.execute(
         f"UPDATE document SET deleted_at = NULL, {_CHANGED} "  # noqa: S608
         "WHERE tenant_id = $1 AND project_id = $2 AND deleted_at = $3",

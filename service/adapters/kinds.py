@@ -100,3 +100,13 @@ DOCUMENT = Kind(
     },
     missing={"fk_document_project": Taken("project_id", "PROJECT_UNKNOWN", "there is no project of that id")},
 )
+
+# Jobs have no versions and are never deleted softly: adapters/jobs.py has their statements.
+JOB = Kind(
+    name="job",
+    table="job",
+    columns=_same("id", "kind", "status", "progress", "message", "attempts", "max_attempts", "error", "request_id", "result")
+    | _same("created_at", "started_at", "finished_at", "run_at"),
+    sorts={"created_at": "id"},
+    filters=_same("status"),
+)

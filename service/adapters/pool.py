@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import asyncpg
@@ -18,7 +19,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 from service.adapters.failures import LOST
@@ -32,6 +33,15 @@ _LOGIN = "login"  # where SQLAlchemy's record of a connection has it
 # Between two connections that are made anew: proving a password takes this process 10 ms, in which no request is served.
 _PAUSE = 0.1  # seconds
 _RENEWING: ContextVar[bool] = ContextVar("renewing", default=False)  # whether this task takes connections out to renew them
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Connections: how many there may be, how many there are, and how many of those are in use."""
+
+    most: int
+    made: int
+    in_use: int
 
 
 class Raw:
@@ -128,6 +138,14 @@ class Pool:
     def login(self) -> Login | None:
         """The login of new connections; None where there is none yet, or where it never ends."""
         return self._logins.current if self._logins is not None else None
+
+    @property
+    def usage(self) -> Usage:
+        """How it is now."""
+        pool = self._engine.pool
+        assert isinstance(pool, QueuePool)  # noqa: S101 - what SQLAlchemy makes of a size
+        in_use = pool.checkedout()
+        return Usage(self._size, in_use + pool.checkedin(), in_use)
 
     async def turn_over(self) -> None:
         """Go on with a new login. Raises VaultUnavailable, then everything stays as it was.

@@ -15,6 +15,7 @@ from datetime import datetime
 
 import asyncpg
 
+from service.adapters.freshness import touch
 from service.adapters.kinds import Kind
 from service.core.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
 
@@ -56,8 +57,8 @@ class Statements:
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.key = "tenant_id = $1 AND id = $2" if kind.of_tenant else "id = $1"
-        self.json = _json(kind.columns)
-        self.short = _json({name: column for name, column in kind.columns.items() if name not in kind.heavy})
+        self.json = json_of(kind.columns)
+        self.short = json_of({name: column for name, column in kind.columns.items() if name not in kind.heavy})
         self.one = f"SELECT row_version, {self.json} FROM {kind.table} WHERE {self.key} AND deleted_at IS NULL"  # noqa: S608
         self.again = f"SELECT row_version, deleted_at FROM {kind.table} WHERE {self.key}"  # noqa: S608
         self.returning = f"RETURNING id, row_version, {self.json}"
@@ -113,6 +114,17 @@ class Repository:
         rows = found[: asked.limit]
         return Page([row[2] for row in rows], (rows[-1][1], rows[-1][0]) if more else None)
 
+    async def latest(self, count: int) -> list[uuid.UUID]:
+        """The ids of the rows that changed last."""
+        where = "tenant_id = $1 AND deleted_at IS NULL" if self._kind.of_tenant else "deleted_at IS NULL"
+        found = await self._driver.fetch(
+            f"SELECT id FROM {self._kind.table} WHERE {where} ORDER BY updated_at DESC, id DESC "  # noqa: S608
+            f"LIMIT ${len(self._scope) + 1}",
+            *self._scope,
+            count,
+        )
+        return [row[0] for row in found]
+
     async def insert(self, values: Mapping[str, object]) -> Row:
         """A new row. `values` are by column. Raises Conflict, NotFound, InvalidInput."""
         if self._kind.of_tenant:
@@ -161,6 +173,7 @@ class Repository:
     async def purge(self, row_id: uuid.UUID) -> None:
         """Remove a deleted row for good, and what hangs on it. Raises NotFound, Conflict when it is not deleted."""
         await self._deleted_at(row_id)
+        self._touch()
         await self._driver.execute(f"DELETE FROM {self._kind.table} WHERE {self._sql.key}", *self._scope, row_id)  # noqa: S608
 
     def _stored(self, values: Mapping[str, object]) -> list[object]:
@@ -194,6 +207,7 @@ class Repository:
             raise self._stale(found["row_version"]) from None
 
     async def _write(self, statement: str, *values: object) -> Row:
+        self._touch()
         try:
             found = await self._driver.fetchrow(statement, *values)
         except asyncpg.IntegrityConstraintViolationError as error:
@@ -201,6 +215,10 @@ class Repository:
         if found is None:
             raise self._unknown()
         return Row(found[0], found[1], found[2])
+
+    def _touch(self) -> None:
+        if self._scope:
+            touch(self._scope[0], self._kind.table)
 
     def _refused(self, error: asyncpg.IntegrityConstraintViolationError) -> Conflict | NotFound | InvalidInput:
         name = str(error.constraint_name or "")
@@ -215,7 +233,7 @@ class Repository:
         return InvalidInput(f"the database refuses this {column}", field=column)
 
     def _unknown(self) -> NotFound:
-        return NotFound(f"there is no {self._kind.name} of that id", code=f"{self._kind.name.upper()}_UNKNOWN")
+        return unknown(self._kind)
 
     def _stale(self, version: int) -> PreconditionFailed:
         return PreconditionFailed(
@@ -224,10 +242,16 @@ class Repository:
         )
 
 
+def unknown(kind: Kind) -> NotFound:
+    """What is said of a row that is not there."""
+    return NotFound(f"there is no {kind.name} of that id", code=f"{kind.name.upper()}_UNKNOWN")
+
+
 _CHANGED = "row_version = row_version + 1, updated_at = now()"
 
 
-def _json(columns: Mapping[str, str]) -> str:
+def json_of(columns: Mapping[str, str]) -> str:
+    """SQL for one row as the text of a JSON object. `columns` maps its names to columns."""
     pairs = ", ".join(f"'{name}', {column}" for name, column in columns.items())
     return f"json_build_object({pairs})::text"
 

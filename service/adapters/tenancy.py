@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 
 from sqlalchemy import BindParameter, ColumnElement, event, inspect
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.orm import Mapper, ORMExecuteState, Session, with_loader_criteria
 
+from service.adapters.freshness import touch
 from service.core.errors import TenantNotBound
 from service.models import TenantMixin
 
@@ -56,6 +57,8 @@ def _add_tenant(state: ORMExecuteState) -> None:
         bound(state.session)
     if state.is_insert or state.is_update:
         _check_values(state)
+    if (state.is_insert or state.is_update or state.is_delete) and state.bind_mapper is not None:
+        _touch_table(state.session, state.bind_mapper)
     # Also where no model of a tenant is what is asked for: a count, a join or an EXISTS tells of rows as well.
     tenant_id = state.session.info.get(_KEY)
     if tenant_id is None:
@@ -76,6 +79,12 @@ def _check_tenant(session: Session, _context: Any, _instances: Any) -> None:
             one.tenant_id = tenant_id
         if one.tenant_id != tenant_id or any(was != tenant_id for was in before or ()):
             raise TenantNotBound(f"a {type(one).__name__} of another tenant was about to be written")
+        touch(tenant_id, str(inspect(one).mapper.local_table))
+
+
+def _touch_table(session: Session, mapper: Mapper[Any]) -> None:
+    if issubclass(mapper.class_, TenantMixin):
+        touch(bound(session), str(mapper.local_table))
 
 
 def _check_values(state: ORMExecuteState) -> None:

@@ -19,6 +19,7 @@ import hvac
 import requests
 from hvac.exceptions import Forbidden, InternalServerError, InvalidRequest, VaultDown, VaultError
 
+from service.core import correlation
 from service.core.errors import VaultUnavailable
 from service.core.settings import Secret
 
@@ -40,6 +41,15 @@ IN_USE = "already in use"
 _ONCE = 30.0  # seconds
 
 
+class _Correlated(requests.Session):
+    """Says with each request which piece of work it is for: Vault's audit log shows that."""
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        prepared = super().prepare_request(request)
+        prepared.headers.update(correlation.headers())
+        return prepared
+
+
 class Vault:
     """`timeout` is per request, `patience` for a whole call with its retries, both in seconds; `answer` is what an answer
     may take, where that is more than a request otherwise may."""
@@ -49,7 +59,7 @@ class Vault:
             raise VaultUnavailable(
                 "this installation has no Vault", code=VaultUnavailable.NOT_CONFIGURED, hint="set VAULT_ADDR"
             )
-        session = requests.Session()
+        session = _Correlated()
         session.trust_env = False  # no proxy and no netrc of the user's between us and Vault
         # An empty token: without one hvac would take VAULT_TOKEN or ~/.vault-token of whoever runs us.
         waits: Any = (timeout, answer or timeout)  # to connect, and between two bytes

@@ -7,6 +7,7 @@ wait for those that do.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import fcntl
 import os
 import threading
@@ -21,6 +22,7 @@ import structlog
 
 from service.core.errors import VaultUnavailable
 from service.core.settings import Secret
+from service.core.spans import NO_SPANS, Spans
 
 if TYPE_CHECKING:
     from service.adapters.vault import Vault
@@ -132,6 +134,7 @@ class VaultSession:
     ) -> None:
         self._address = address
         self._identity = identity
+        self.spans: Spans = NO_SPANS  # what this process knows of only once it has its settings
         self._timeout = timeout
         self._patience = patience
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="vault")
@@ -158,7 +161,10 @@ class VaultSession:
                 code=VaultUnavailable.NOT_CONFIGURED,
                 hint="set VAULT_ADDR, VAULT_ROLE_ID and VAULT_HANDOVER; API keys need no Vault",
             )
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._signed, work)
+        # With the ids of the request or the job that asks: a thread of the pool knows of none.
+        context = contextvars.copy_context()
+        with self.spans.span("vault"):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, self._signed, work)
 
     async def keep(self) -> None:
         """Renew our token when half of its time is over. Raises VaultUnavailable. Call it now and then."""

@@ -146,6 +146,19 @@ class VaultSystem:
             if AUDIT_IS_CONFIGURED not in str(error):
                 raise
 
+    def shown_headers(self) -> set[str]:
+        """The request headers, in lower case, that the audit log shows as they are."""
+        try:
+            found = self._vault.permitted(lambda: self._vault.client.adapter.get("/v1/sys/config/auditing/request-headers"))
+        except InvalidPath:
+            return set()
+        return {name.lower() for name, one in found["data"]["headers"].items() if not one.get("hmac")}
+
+    def show_header(self, name: str) -> None:
+        """Have the audit log show that request header as it is."""
+        path = f"/v1/sys/config/auditing/request-headers/{name}"
+        self._vault.permitted(lambda: self._vault.client.adapter.post(path, json={"hmac": False}))
+
     def _make(self, request: Callable[[], Any]) -> None:
         """Make something at a path. Two who do that at once are both content."""
         try:

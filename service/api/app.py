@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,16 +14,30 @@ from starlette.types import ASGIApp
 
 from service.api import problems
 from service.api.dependencies import Parts
-from service.api.edge import Edge
+from service.api.edge import Edge, Observer
 from service.api.hosts import TrustedHost
 from service.api.limits import BodyLimit, Deadline
 from service.api.methods import Head
-from service.api.routes import docs, documents, health, keys, projects, system, tenants, tokens, users, whoami
+from service.api.observing import Counting
+from service.api.routes import (
+    docs,
+    documents,
+    health,
+    jobs,
+    keys,
+    metrics,
+    projects,
+    system,
+    tenants,
+    tokens,
+    users,
+    whoami,
+)
 from service.core.settings import Settings
 
-_EXPOSED = ("X-Request-ID", "traceparent", "ETag", "Location", "Retry-After", "Idempotent-Replayed")
+_EXPOSED = ("X-Request-ID", "traceparent", "ETag", "Location", "Retry-After", "Idempotent-Replayed", "Content-Disposition")
 # Looked through in this order for every request: what is asked most comes first.
-_ROUTES = (projects, documents, users, keys, whoami, tokens, tenants, system, health, docs)
+_ROUTES = (projects, documents, users, keys, whoami, jobs, tokens, tenants, system, health, metrics, docs)
 _ALLOWED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "X-Request-ID", "traceparent")
 
 
@@ -32,17 +46,19 @@ def create_app(
     settings: Settings,
     *,
     close: Callable[[], Awaitable[None]],
-    background: Callable[[], Coroutine[None, None, None]] | None = None,
+    background: Sequence[Callable[[], Coroutine[None, None, None]]] = (),
+    observers: Sequence[Observer] = (),
 ) -> ASGIApp:
-    """The whole HTTP surface. `background` runs for as long as the server does; `close` is called when that ends."""
+    """The whole HTTP surface. All of `background` runs for as long as the server does; `close` is called when that ends."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(background()) if background is not None else None
+        tasks = [asyncio.create_task(one()) for one in background]
         yield
-        if task is not None:
+        for task in tasks:
             task.cancel()
-            await asyncio.wait([task])
+        if tasks:
+            await asyncio.wait(tasks)
         await close()
 
     app = FastAPI(
@@ -75,7 +91,7 @@ def create_app(
         allow_headers=_ALLOWED,
         expose_headers=_EXPOSED,
     )
-    return Edge(shared)
+    return Edge(shared, [Counting(parts.metrics), *observers])
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

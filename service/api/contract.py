@@ -81,6 +81,7 @@ READ: Responses = {
     304: {"description": "The client has this version already", "headers": _ETAG},
 }
 CREATED: Responses = {**problems(*_ALWAYS, *_BODY, 404, 409), 201: {"headers": {**_ETAG, **_LOCATION}}}
+ACCEPTED: Responses = {**problems(*_ALWAYS, 404), 202: {"headers": _LOCATION}}
 CHANGED: Responses = {**problems(*_ALWAYS, *_BODY, 404, 409, 412, 428), 200: {"headers": _ETAG}}
 DELETED = problems(*_ALWAYS, 404, 409, 412)
 RESTORED: Responses = {**problems(*_ALWAYS, 404, 409), 200: {"headers": _ETAG}}

@@ -1,7 +1,8 @@
 """What endpoints ask for: the application's parts, who calls, and a transaction of that caller's tenant.
 
 `Reading`, `Listing`, `Writing` and `Managing` are a transaction bound to the tenant that the credential proves, for callers
-who have the role. Nothing else in a request, no header, path, query or body, says which tenant it is about.
+who have the role; `HotReading` and `HotListing` are one only where the cache does not know. Nothing else in a request, no
+header, path, query or body, says which tenant it is about.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from service.adapters.database import Database, driver_of
+from service.adapters.metrics import Metrics
 from service.api.edge import request_info
 from service.api.limits import RateLimiter
 from service.api.server import Draining
@@ -33,8 +35,12 @@ from service.core.errors import Forbidden, Unauthenticated
 from service.core.settings import Secret
 from service.services import authentication
 from service.services.authentication import Claim, Principal, Recent
+from service.services.job_feed import JobFeed
+from service.services.jobs import Queue
 from service.services.oauth import OAuthProviders
 from service.services.passwords import Passwords
+from service.services.reading import Direct, Reads
+from service.services.reading import Reading as HotReads
 from service.services.system import Lease, Report
 from service.services.tokens import Tokens
 
@@ -54,11 +60,16 @@ class Parts:
     limiter: RateLimiter  # requests of a tenant
     attempts: RateLimiter  # to sign in, of an address
     admin_key: Secret
+    metrics: Metrics
+    metrics_token: Secret  # whoever has it may read them; without it nobody
     oauth: OAuthProviders
     report: Report
     leases: Callable[[], list[Lease]]  # what this process holds of Vault's
+    queue: Queue
+    feed: JobFeed
     draining: Draining
     head: str  # revision of the schema that this code needs
+    reading: HotReads | None  # what is read most; None where there is no cache
     version: str  # of the platform
     instance: str  # id of the stack that this process is of, "" where it has none
 
@@ -96,14 +107,15 @@ class _Bearer(SecurityBase):
 class Bound(_Bearer):
     """A transaction bound to the caller's tenant, for callers with `role`. `Route` opens it; this hands it on."""
 
-    def __init__(self, role: str, *, pages: bool = False, through_orm: bool = False) -> None:
+    def __init__(self, role: str, *, pages: bool = False, through_orm: bool = False, hot: bool = False) -> None:
         super().__init__(*_CREDENTIAL)
         self.role = role
         self.pages = pages
         self.through_orm = through_orm
+        self.hot = hot
 
-    async def __call__(self, request: Request) -> Work | SessionWork:
-        found: Work | SessionWork = request.scope[_WORK]
+    async def __call__(self, request: Request) -> Work | SessionWork | Reads:
+        found: Work | SessionWork | Reads = request.scope[_WORK]
         return found
 
 
@@ -138,8 +150,23 @@ class Route(APIRoute):
             async with parts.database.direct(who.tenant_id, pages=bound.pages) as driver:
                 caller = await proved(request, parts, who, driver)
                 caller.require(bound.role)
-                request.scope[_WORK] = Work(caller, driver)
+                request.scope[_WORK] = Direct(driver, caller.tenant_id) if bound.hot else Work(caller, driver)
                 return await inner(request)
+
+        async def through_cache(request: Request) -> Response:
+            parts: Parts = request.app.state.parts
+            if parts.reading is None or not parts.reading.usable:
+                return await through_driver(request)
+            who = await presented(request, parts)
+            # No connection is held while Redis is asked: where that hangs, PostgreSQL must not seem to.
+            if isinstance(who, Principal) and parts.recent.knows(who):
+                caller = recognised(request, who)
+            else:
+                async with parts.database.direct(who.tenant_id) as driver:
+                    caller = await proved(request, parts, who, driver)
+            caller.require(bound.role)
+            request.scope[_WORK] = parts.reading.of(caller.tenant_id)
+            return await inner(request)
 
         async def through_session(request: Request) -> Response:
             parts: Parts = request.app.state.parts
@@ -150,7 +177,7 @@ class Route(APIRoute):
                 request.scope[_WORK] = SessionWork(caller, session)
                 return await inner(request)
 
-        return through_session if bound.through_orm else through_driver
+        return through_session if bound.through_orm else through_cache if bound.hot else through_driver
 
 
 class _Caller(_Bearer):
@@ -171,7 +198,7 @@ class _Operator(_Bearer):
 
     async def __call__(self, request: Request) -> Database:
         found: Parts = request.app.state.parts
-        text = _credential(request)
+        text = credential(request)
         if found.administration is None or not found.admin_key:
             raise Forbidden(
                 "the administration of tenants over HTTP is off",
@@ -187,7 +214,7 @@ class _Operator(_Bearer):
 
 async def presented(request: Request, parts: Parts) -> Principal | Claim:
     """What the request's credential says: proved for a token, a claim for an API key. Raises Unauthenticated."""
-    text = _credential(request)
+    text = credential(request)
     if text.startswith("jx_"):
         return authentication.parse(text)
     token = await parts.tokens.verify(text)
@@ -201,14 +228,27 @@ async def proved(request: Request, parts: Parts, who: Principal | Claim, driver:
         who = await authentication.by_key(driver, who)
         parts.limiter.hit(who.tenant_id)
     elif not parts.recent.knows(who):
+        forgotten = parts.recent.forgotten
         await authentication.still(driver, who)
-        parts.recent.add(who)
-    request_info(request.scope).tenant = who.tenant_slug
-    structlog.contextvars.bind_contextvars(tenant=who.tenant_slug)
-    return who
+        parts.recent.add(who, forgotten=forgotten)
+    return recognised(request, who)
 
 
-def _credential(request: Request) -> str:
+def recognised(request: Request, caller: Principal) -> Principal:
+    """The caller, of whom the logs know from now on."""
+    request_info(request.scope).tenant = caller.tenant_slug
+    structlog.contextvars.bind_contextvars(tenant=caller.tenant_slug)
+    return caller
+
+
+async def held_until(request: Request, parts: Parts) -> float | None:
+    """When the request's token ends, in seconds since the epoch; None for an API key. Raises Unauthenticated."""
+    text = credential(request)
+    return None if text.startswith("jx_") else (await parts.tokens.verify(text)).expires_at.timestamp()
+
+
+def credential(request: Request) -> str:
+    """What stands in the Authorization header. Raises Unauthenticated."""
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not text.strip():
         raise Unauthenticated("this needs a credential", hint="send it as: Authorization: Bearer jx_...")
@@ -217,6 +257,8 @@ def _credential(request: Request) -> str:
 
 Reading = Annotated[Work, Depends(Bound("viewer"))]
 Listing = Annotated[Work, Depends(Bound("viewer", pages=True))]
+HotReading = Annotated[Reads, Depends(Bound("viewer", hot=True))]
+HotListing = Annotated[Reads, Depends(Bound("viewer", pages=True, hot=True))]
 Writing = Annotated[Work, Depends(Bound("member"))]
 Managing = Annotated[Work, Depends(Bound("admin"))]
 Session = Annotated[SessionWork, Depends(Bound("viewer", through_orm=True))]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,6 +42,7 @@ class RequestInfo:
     span_id: str
     flags: str
     tenant: str | None = None
+    parent_id: str = ""  # the caller's span; "" where we began the trace
 
     @property
     def traceparent(self) -> str:
@@ -54,11 +56,22 @@ def request_info(scope: Scope) -> RequestInfo:
     return info
 
 
+class Observer(Protocol):
+    """Is told of every request, by the task that serves it."""
+
+    def began(self, scope: Scope, info: RequestInfo) -> None:
+        """Its head has been read."""
+
+    def ended(self, scope: Scope, info: RequestInfo, status: int, seconds: float) -> None:
+        """It has been answered, or its client has left."""
+
+
 class Edge:
     """Wraps `app`. A header that the app sets itself wins over the default of the same name."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, observers: Sequence[Observer] = ()) -> None:
         self._app = app
+        self._observers = tuple(observers)
         self._log = structlog.get_logger()
         self._headers = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
@@ -69,12 +82,14 @@ class Edge:
         started = time.perf_counter()
         info = scope[_STATE] = _identify(scope["headers"])
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=info.request_id, trace_id=info.trace_id)
+        structlog.contextvars.bind_contextvars(request_id=info.request_id, trace_id=info.trace_id, span_id=info.span_id)
         ours = [
             *self._headers,
             (b"x-request-id", info.request_id.encode()),
             (b"traceparent", info.traceparent.encode()),
         ]
+        for one in self._observers:
+            one.began(scope, info)
         status = 499  # what is logged when the client left before the answer began
 
         async def send_with_headers(message: Message) -> None:
@@ -89,19 +104,22 @@ class Edge:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
+            seconds = time.perf_counter() - started
+            for one in self._observers:
+                one.ended(scope, info, status, seconds)
             extra = {"tenant": info.tenant} if info.tenant else {}
             self._log.info(
                 "http.request",
                 method=scope["method"],
                 path=scope["path"],
                 status=status,
-                ms=round((time.perf_counter() - started) * 1000, 2),
+                ms=round(seconds * 1000, 2),
                 **extra,
             )
 
 
 def _identify(headers: Iterable[tuple[bytes, bytes]]) -> RequestInfo:
-    request_id, trace_id, flags = "", "", "01"
+    request_id, trace_id, parent_id, flags = "", "", "", "01"
     for name, value in headers:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             request_id = value.decode()
@@ -109,6 +127,6 @@ def _identify(headers: Iterable[tuple[bytes, bytes]]) -> RequestInfo:
             version, trace, parent, given = found[1], found[2], found[3], found[4]
             # The standard's rules: ff is no version, 00 has nothing more, and zeros are no id.
             if version != b"ff" and not (version == b"00" and found[5]) and trace.strip(b"0") and parent.strip(b"0"):
-                trace_id, flags = trace.decode(), given.decode()
+                trace_id, parent_id, flags = trace.decode(), parent.decode(), given.decode()
     fresh = secrets.token_hex(40)  # once: it asks the kernel
-    return RequestInfo(request_id or fresh[:32], trace_id or fresh[32:64], fresh[64:], flags)
+    return RequestInfo(request_id or fresh[:32], trace_id or fresh[32:64], fresh[64:], flags, parent_id=parent_id)

@@ -19,6 +19,7 @@ from service.api.problems import problem
 from service.core.errors import TooManyRequests
 
 _LINGER = 1.0  # seconds; see _drain
+_DEADLINE = "jeex.deadline"
 _MINUTE = 60 * 10**9  # nanoseconds
 
 
@@ -111,6 +112,12 @@ async def _drain(receive: Receive) -> None:
         pass
 
 
+def lift_deadline(scope: Scope) -> None:
+    """This request takes as long as it takes: what it sends has no end, or is as long as its reader is slow."""
+    if (deadline := scope.get(_DEADLINE)) is not None:
+        deadline.reschedule(None)
+
+
 class Deadline:
     """Ends a request, its body included, that takes more than `seconds`: the work is cancelled, so its transaction is rolled
     back. A response that has begun is broken off. Work in threads cannot be cancelled; it is waited for.
@@ -145,6 +152,7 @@ class Deadline:
 
         try:
             async with asyncio.timeout(self._seconds) as deadline:
+                scope[_DEADLINE] = deadline
                 await self._app(scope, reading, watched)
         except TimeoutError:
             if not deadline.expired() or started:

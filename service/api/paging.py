@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 import orjson
 from fastapi import Query
@@ -14,8 +14,19 @@ from starlette.responses import Response
 
 from service.adapters.kinds import Kind
 from service.adapters.repository import Asked, Page
-from service.api.schemas import DocumentStatus, DocumentType, Path, ProjectStatus, Role, Slug, TenantStatus, Username
+from service.api.schemas import (
+    DocumentStatus,
+    DocumentType,
+    JobStatus,
+    Path,
+    ProjectStatus,
+    Role,
+    Slug,
+    TenantStatus,
+    Username,
+)
 from service.core.errors import InvalidInput
+from service.services import pages
 
 ItemT = TypeVar("ItemT")
 _TIMES = ("updated_at", "deleted_at")
@@ -80,6 +91,19 @@ class DocumentQuery(ListQuery):
     created_by: uuid.UUID | None = None
 
 
+class JobQuery(BaseModel):
+    """A list of jobs. They are never deleted as rows that people made are."""
+
+    model_config = ConfigDict(extra="forbid")
+    deleted: ClassVar[bool] = False
+
+    limit: int = Field(50, ge=1, le=200, description="Items on a page")
+    cursor: Annotated[str, Field(max_length=2000)] | None = Field(None, description="`next_cursor` of the page before")
+    sort: Literal["created_at", "-created_at"] = "-created_at"
+    status: JobStatus | None = None
+
+
+Jobs = Annotated[JobQuery, Query()]
 Tenants = Annotated[TenantQuery, Query()]
 Users = Annotated[UserQuery, Query()]
 Projects = Annotated[ProjectQuery, Query()]
@@ -88,8 +112,8 @@ Documents = Annotated[DocumentQuery, Query()]
 
 def asked(kind: Kind, query: Any) -> Asked:
     """What a list query means for `kind`. Raises InvalidInput for a cursor that is none of this list."""
-    order = _order(query)
-    sort, descending = order.removeprefix("-"), order.startswith("-")
+    by = order(query)
+    sort, descending = by.removeprefix("-"), by.startswith("-")
     filters = {name: value for name in (*kind.filters, *kind.prefixes) if (value := getattr(query, name, None)) is not None}
     if "email" in filters:
         filters["email"] = str(filters["email"]).lower()
@@ -97,26 +121,18 @@ def asked(kind: Kind, query: Any) -> Asked:
         filters["below"] = f"{filters['below']}/"
     after = None
     if query.cursor is not None:
-        after = _decode(query.cursor, order, is_time=sort in _TIMES)
+        after = _decode(query.cursor, by, is_time=sort in _TIMES)
     return Asked(query.limit, sort, descending, query.deleted, filters, after)
 
 
-def page_response(page: Page, query: Any) -> Response:
-    """The page as it goes out."""
-    following = b"null"
-    if page.last is not None:
-        following = b'"%b"' % _encode(_order(query), *page.last)
-    body = b'{"items":[%b],"next_cursor":%b}' % (",".join(page.items).encode(), following)
-    return Response(body, media_type="application/json")
+def page_response(page: Page | bytes, query: Any) -> Response:
+    """The page as it goes out, or what was one before."""
+    return Response(page if isinstance(page, bytes) else pages.body(page, order(query)), media_type="application/json")
 
 
-def _order(query: Any) -> str:
+def order(query: Any) -> str:
     """The sort that a list has: deleted rows have one of their own."""
     return f"{'-' if query.sort.startswith('-') else ''}deleted_at" if query.deleted else str(query.sort)
-
-
-def _encode(sort: str, value: object, row_id: uuid.UUID) -> bytes:
-    return base64.urlsafe_b64encode(orjson.dumps([sort, value, row_id], default=str)).rstrip(b"=")
 
 
 def _decode(cursor: str, sort: str, *, is_time: bool) -> tuple[object, uuid.UUID]:

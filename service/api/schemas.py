@@ -77,6 +77,7 @@ Role = Literal["owner", "admin", "member", "viewer"]
 ProjectStatus = Literal["active", "archived"]
 DocumentStatus = Literal["draft", "published", "archived"]
 DocumentType = Literal["markdown", "text", "html", "json"]
+JobStatus = Literal["queued", "running", "done", "dead", "cancelled"]
 TenantStatus = Literal["active", "suspended"]
 # In a change, what is left out stays as it is; null is no value of these.
 _STAYS: Any = Field(default=None)
@@ -269,3 +270,30 @@ class TenantMade(BaseModel):
     tenant: Tenant
     owner: Owner
     key: str = Field(description="The owner's API key. It is stored nowhere and never shown again.")
+
+
+class JobResult(BaseModel):
+    """A file that a job has made."""
+
+    name: str
+    type: str
+    bytes: int
+
+
+class Job(BaseModel):
+    """Something that is done without being waited for."""
+
+    id: uuid.UUID
+    kind: str = Field(description="project.export, purge, ...")
+    status: JobStatus = Field(description="queued with attempts above 0: it failed, and will be tried again at run_at")
+    progress: int | None = Field(ge=0, le=100, description="Percent; null where it cannot tell")
+    message: str
+    attempts: int = Field(description="Those that have begun")
+    max_attempts: int
+    error: str | None = Field(description="Why the last attempt failed")
+    request_id: str | None = Field(description="Of the request that it is for")
+    result: JobResult | None = Field(description="What there is to download")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    run_at: datetime

@@ -10,10 +10,13 @@ ServiceError
 |-- PreconditionRequired   a change that does not say which version it is meant for
 |-- PreconditionFailed     a change that was meant for another version than the present one
 |-- TooManyRequests        more than is allowed in a while; `retry_after` says when to come back
+|-- JobCancelled           a job was asked to stop, and does
 |-- TenantNotBound         a mistake of ours: a query about a tenant's rows outside of that tenant's transaction
+|-- FileRefused            a file is not whole, not of ours or not honest
 |-- MigrationFailed        the schema could not be brought to the revision that was asked for
 `-- Unavailable            something we depend on cannot be reached
     |-- DatabaseUnavailable    PostgreSQL
+    |-- RedisUnavailable       Redis
     `-- VaultUnavailable       Vault
 
 `code` is stable and meant for programs; `message` is one sentence for people and holds no secret. Errors of libraries
@@ -21,6 +24,8 @@ are translated once, in the adapter that calls the library.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class ServiceError(Exception):
@@ -101,16 +106,52 @@ class TooManyRequests(ServiceError):
         self.retry_after = retry_after
 
 
+class JobCancelled(ServiceError):
+    """A job was asked to stop, and does."""
+
+    code = "JOB_CANCELLED"
+
+
 class TenantNotBound(ServiceError):
     """A query about a tenant's rows outside of a transaction of that tenant. Always a mistake in the code."""
 
     code = "TENANT_NOT_BOUND"
 
 
+class FileRefused(ServiceError):
+    """A file that somebody wants to have read in is not whole, not of ours or not honest. Nothing of it was written."""
+
+    code = "FILE_REFUSED"
+
+
 class MigrationFailed(ServiceError):
-    """The schema could not be brought to the revision that was asked for; it stands at the last one that worked."""
+    """The schema could not be brought to the revision that was asked for; it stands at the last one that worked.
+
+    `revision` is the one that failed and `statement` what PostgreSQL refused, "" where it did not come to that; `kept`
+    counts the statements of that revision that stay, for they stood outside of a transaction. `applied` are the revisions
+    that were done before, `holders` says who had tables locked.
+    """
 
     code = "MIGRATION_FAILED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str = "",
+        revision: str = "",
+        statement: str = "",
+        kept: int = 0,
+        applied: Sequence[str] = (),
+        holders: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.revision = revision
+        self.statement = statement
+        self.kept = kept
+        self.applied = tuple(applied)
+        self.holders = tuple(holders)
 
 
 class Unavailable(ServiceError):
@@ -123,6 +164,15 @@ class DatabaseUnavailable(Unavailable):
     """PostgreSQL cannot be reached, or has no connection to spare."""
 
     code = "DATABASE_UNAVAILABLE"
+
+
+class RedisUnavailable(Unavailable):
+    """Redis cannot be reached, or does not do what it is asked. No request fails for that: copies and speed are lost."""
+
+    code = "REDIS_UNAVAILABLE"
+
+    REFUSED = "REDIS_REFUSED"  # our password
+    REFUSED_COMMAND = "REDIS_REFUSED_COMMAND"  # its memory is full, or it is a replica
 
 
 class VaultUnavailable(Unavailable):

@@ -21,19 +21,24 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 _HIDDEN = "***"
 _SECRET_FIELD = re.compile(r"passw|secret|token|authorization|cookie|credential|pepper|api_?key", re.IGNORECASE)
-# What credentials look like wherever they turn up: our API keys, passwords in URLs, bearer tokens, Vault's tokens.
+# What credentials look like wherever they turn up: our API keys, passwords in URLs, bearer tokens, Vault's tokens, access
+# tokens, passwords in connection strings and in SQL. And what PostgreSQL tells of rows: it is somebody's.
 _SECRET_TEXT = re.compile(
     r"(?P<key>\bjx_[0-9a-f]{6})[0-9a-f]*_[0-9a-zA-Z_]+"
     r"|(?P<url>://[^\s:/@]*:)[^\s/@]+(?=@)"
     r"|(?P<bearer>\b[Bb]earer )[^\s\"']+"
-    r"|(?P<vault>\b(?:hv)?s\.)[0-9A-Za-z_-]{20,}"
+    r"|(?P<vault>\b(?:hv)?[sb]\.)[0-9A-Za-z_-]{20,}"
+    r"|(?P<jwt>\beyJ)[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]*"
+    r"|(?P<word>(?i:\bpassword\s*=\s*[\"']?))[^\s\"',;&]+"
+    r"|(?P<sql>(?i:\bpassword\s+'))(?:[^']|'')+"
+    r"|(?P<row>\bDETAIL:  )[^\n]+"
 )
 # JSON escapes C0 itself. C1, DEL and the Unicode line ends are characters like any other to JSON, but not to a terminal
 # or to a program that splits lines.
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029]")
 _FIRST = ("timestamp", "level", "process", "event")  # where people look for them
 # Libraries whose own information would repeat ours.
-_QUIET = ("alembic", "asyncio", "hvac", "httpx", "urllib3", "uvicorn.access")
+_QUIET = ("alembic", "asyncio", "hvac", "httpx", "streaq", "urllib3", "uvicorn.access")
 
 
 def configure(level: str, process: str) -> None:
@@ -84,7 +89,8 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 def redact_text(text: str) -> str:
     """`text` without what looks like a credential."""
     # One of these is in whatever _SECRET_TEXT finds. Nearly always there is none, and this is ten times as fast.
-    if not ("jx_" in text or "://" in text or "earer " in text or "s." in text):
+    suspect = "jx_" in text or "://" in text or "earer " in text or "s." in text or "b." in text or "eyJ" in text
+    if not suspect and not ("assword" in text or "ASSWORD" in text or "DETAIL:" in text):
         return text
     return _SECRET_TEXT.sub(lambda found: f"{found[found.lastgroup or 0]}{_HIDDEN}", text)
 

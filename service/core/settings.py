@@ -64,6 +64,11 @@ class Settings:
     database_statement_timeout: float = 30.0  # for one statement; PostgreSQL ends it
     database_pooler: str = "none"  # "transaction": connections go through one, so nothing may outlive a transaction
     redis_url: Secret = Secret()
+    redis_timeout: float = 0.2  # for one call; a read waits that long at most for a Redis that does not answer
+    cache: str = "on"  # "off": nothing is kept in Redis, every read asks PostgreSQL
+    cache_ttl: float = 60.0  # that a row or a page is kept; a change ends it at once
+    cache_absent_ttl: float = 5.0  # that it is remembered that there is none
+    cache_value_limit: int = 65_536  # bytes of a value; what is larger is not kept
     vault_addr: str = ""
     vault_role_id: str = ""
     vault_secret_id: Secret = Secret()  # one that may be used again and again; or
@@ -71,15 +76,28 @@ class Settings:
     vault_poll: float = 15.0  # seconds between two looks at whether something was rotated
     vault_operator_secret: Secret = Secret()  # what the operator is to sign in with
     handover_folder: str = ""  # where the seed process hands over
-    heartbeat_file: str = ""  # touched by the worker after each look
+    heartbeat_file: str = ""  # written by the worker: that it works, and how long the queue is
+    queue_key: Secret = Secret()  # signs what goes through Redis; without one it comes from Vault
+    worker_jobs: int = 8  # that one worker runs at a time
+    worker_drain: float = 20.0  # that a worker waits for its jobs when it is told to end
+    jobs_per_tenant: int = 4  # of one tenant, that all workers together run at a time
+    job_lease: float = 30.0  # after which the job of a worker that was lost is another's
+    job_backoff: float = 2.0  # that a failed job waits, at most and at first
+    job_resend: float = 15.0  # after which a job that no worker has taken is sent again
+    jobs_kept: float | None = 604_800.0  # that a finished job and its result are kept; None for ever
+    purge_after: float | None = 2_592_000.0  # that what was deleted can be restored; None for ever
+    purge_every: float | None = 86_400.0  # between two looks at what is to be purged; None for never
+    export_limit: int = 64 * 1024 * 1024  # bytes of an export
     jwt_announced: float = 120.0  # seconds that a new key for tokens is published before it signs
     rotate_after: Mapping[str, float | None] = field(default_factory=dict)  # seconds by what is rotated; None for never
     admin_key: Secret = Secret()  # opens the administration of tenants over HTTP; without it there is none
+    metrics_token: Secret = Secret()  # opens /metrics; without it that is closed
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")  # what a request's Host may say; "*" for anything
     body_limit: int = 8 * 1024 * 1024  # bytes of a request's body: a document of every allowed length, however it is escaped
     request_timeout: float = 30.0  # for one request, its body included
     rate_limit: int = 6000  # requests a minute of one tenant to one process; 0 for no limit
+    otel: Mapping[str, str] = field(default_factory=dict)  # OpenTelemetry's own variables, as they are
     instance_id: str = ""  # the stack's; whoever asks /health learns which one answers
     log_level: str = "info"
     api_host: str = "127.0.0.1"
@@ -115,6 +133,11 @@ def load(
         database_statement_timeout=reader.number("DATABASE_STATEMENT_TIMEOUT", 30, 0.1, 3600),
         database_pooler=reader.one_of("DATABASE_POOLER", POOLERS, "none"),
         redis_url=reader.secret_url("REDIS_URL", "redis", "rediss"),
+        redis_timeout=reader.number("REDIS_TIMEOUT", 0.2, 0.01, 10),
+        cache=reader.one_of("CACHE", ("on", "off"), "on"),
+        cache_ttl=reader.number("CACHE_TTL", 60, 1, 3600),
+        cache_absent_ttl=reader.number("CACHE_ABSENT_TTL", 5, 0.5, 3600),
+        cache_value_limit=int(reader.number("CACHE_VALUE_LIMIT", 65_536, 0, 8 * 1024 * 1024, whole=True)),
         vault_addr=reader.url("VAULT_ADDR", "http", "https"),
         vault_role_id=values.get("VAULT_ROLE_ID", ""),
         vault_secret_id=Secret(values.get("VAULT_SECRET_ID", "")),
@@ -123,14 +146,27 @@ def load(
         vault_operator_secret=Secret(values.get("VAULT_OPERATOR_SECRET", "")),
         handover_folder=values.get("HANDOVER_FOLDER", ""),
         heartbeat_file=values.get("HEARTBEAT_FILE", ""),
+        queue_key=reader.long_secret("QUEUE_KEY", 32),
+        worker_jobs=int(reader.number("WORKER_JOBS", 8, 1, 256, whole=True)),
+        worker_drain=reader.number("WORKER_DRAIN", 20, 0, 3600),
+        jobs_per_tenant=int(reader.number("JOBS_PER_TENANT", 4, 1, 10_000, whole=True)),
+        job_lease=reader.number("JOB_LEASE", 30, 0.2, 3600),
+        job_backoff=reader.number("JOB_BACKOFF", 2, 0, 3600),
+        job_resend=reader.number("JOB_RESEND", 15, 0.2, 3600),
+        jobs_kept=reader.age("JOBS_KEPT", "7d"),
+        purge_after=reader.age("PURGE_AFTER", "30d"),
+        purge_every=reader.age("PURGE_EVERY", "1d", least=1),
+        export_limit=int(reader.number("EXPORT_LIMIT", 64 * 1024 * 1024, 1024, 2**30, whole=True)),
         jwt_announced=reader.number("JWT_ANNOUNCED", 120, 0, 3600),
         rotate_after={kind: reader.age(rotation_variable(kind), text) for kind, text in ROTATIONS.items()},
         admin_key=reader.long_secret("ADMIN_KEY", 32),
+        metrics_token=reader.long_secret("METRICS_TOKEN", 32),
         cors_origins=reader.origins("CORS_ORIGINS"),
         allowed_hosts=reader.hosts("ALLOWED_HOSTS") or ("127.0.0.1", "localhost"),
         body_limit=int(reader.number("BODY_LIMIT", 8 * 1024 * 1024, 1024, 2**30, whole=True)),
         request_timeout=reader.number("REQUEST_TIMEOUT", 30, 0.1, 3600),
         rate_limit=int(reader.number("RATE_LIMIT", 6000, 0, 10**9, whole=True)),
+        otel={name: text for name, text in values.items() if name.startswith("OTEL_")},
         instance_id=reader.word("INSTANCE_ID"),
         log_level=reader.one_of("LOG_LEVEL", LOG_LEVELS, "info"),
         api_host=values.get("API_HOST", "127.0.0.1"),
@@ -214,12 +250,15 @@ class _Reader:
             return default
         return number
 
-    def age(self, name: str, default: str) -> float | None:
+    def age(self, name: str, default: str, *, least: int = 0) -> float | None:
         """Seconds, None for `never`."""
         text = self._values.get(name, default)
         found = _AGE.fullmatch(text)
         if text != "never" and found is None:
             self._problems.append(f"{name} is neither a time such as 90d or 12h nor never")
+        elif found is not None and int(found[1]) < least:
+            self._problems.append(f"{name} is too short a time")
+            return None
         return int(found[1]) * _SECONDS[found[2]] if found else None
 
     def one_of(self, name: str, allowed: Collection[str], default: str) -> str:

@@ -6,6 +6,7 @@
 from service.models import comments, security
 from service.models.base import Base, TenantMixin
 from service.models.idempotency import IdempotentRequest
+from service.models.job import Job, JobDue, JobResult
 from service.models.project import Document, Project
 from service.models.tenant import ApiKey, Tenant, User
 
@@ -14,6 +15,9 @@ __all__ = [
     "Base",
     "Document",
     "IdempotentRequest",
+    "Job",
+    "JobDue",
+    "JobResult",
     "Project",
     "Tenant",
     "TenantMixin",

@@ -60,22 +60,34 @@ class Principal:
 
 
 class Recent:
-    """Whose token was found to hold a moment ago, so that not every request asks again. `seconds` is that moment."""
+    """Whose token was found to hold a moment ago, so that not every request asks again. `seconds` is that moment.
+
+    Nobody is known while it is not `hearing`: for who remembers and is told of no change would let in who is suspended.
+    """
 
     def __init__(self, seconds: float = 15.0, *, size: int = 10_000) -> None:
         self._seconds = seconds
         self._size = size
         self._until: dict[Principal, float] = {}
+        self.hearing = True
+        self.forgotten = 0  # how often everybody was
 
     def knows(self, principal: Principal) -> bool:
         """Whether that caller was added within the moment."""
-        return self._until.get(principal, 0.0) > time.monotonic()
+        return self.hearing and self._until.get(principal, 0.0) > time.monotonic()
 
-    def add(self, principal: Principal) -> None:
-        """From now on, for the moment."""
+    def add(self, principal: Principal, *, forgotten: int) -> None:
+        """From now on, for the moment. `forgotten` is as it was before that was looked up; else nothing is kept."""
+        if forgotten != self.forgotten:
+            return
         if len(self._until) >= self._size:
             self._until.clear()  # everybody is asked once more; that is all it costs
         self._until[principal] = time.monotonic() + self._seconds
+
+    def forget(self) -> None:
+        """Everybody is looked up anew."""
+        self.forgotten += 1
+        self._until.clear()
 
 
 def new_secret() -> str:

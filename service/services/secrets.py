@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from service.adapters.secret_store import SecretStore
 from service.adapters.signing import KEY
 from service.adapters.vault_keys import VaultKeys
-from service.core.errors import Conflict
+from service.core.errors import Conflict, VaultUnavailable
 
 PEPPER = "jeex/api-pepper"  # of passwords: services/peppers.py
 DATABASE = "jeex/database"  # its version is the turn of logins: services/rotation.py
+QUEUE = "jeex/queue-key"  # of the messages that workers send each other through Redis: adapters/transport.py
 SETTINGS = "jeex/settings"  # of the service's processes, by the names of their variables
 OAUTH = "jeex/oauth"  # one path a provider: services/oauth.py
 _EVERY_VERSION = 1000  # old peppers are needed for as long as somebody does not sign in
@@ -33,6 +34,17 @@ def seed(store: SecretStore, keys: VaultKeys) -> list[Seeded]:
         _first(store, PEPPER, new_pepper(), keep=_EVERY_VERSION),
         _first(store, DATABASE, {"turn": "1"}),
     ]
+
+
+def queue_key(store: SecretStore) -> str:
+    """The key of QUEUE. The first worker that asks makes it: whoever sets Vault up need not know of it."""
+    found = store.get(QUEUE)
+    if found is None:
+        _first(store, QUEUE, {"key": secrets.token_urlsafe(32)})
+        found = store.get(QUEUE)
+    if found is None or "key" not in found.values:
+        raise VaultUnavailable(f"there is no key at secret/{QUEUE}", hint="delete what stands there for good")
+    return found.values["key"]
 
 
 def new_pepper() -> dict[str, str]:

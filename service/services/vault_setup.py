@@ -12,6 +12,7 @@ from pathlib import Path
 from service.adapters.vault_logins import VaultLogins
 from service.adapters.vault_session import HANDOVER_TTL
 from service.adapters.vault_system import VaultSystem
+from service.core import correlation
 from service.core.settings import Secret
 
 SETUP, OPERATOR = "jeex-setup", "jeex-operator"
@@ -21,6 +22,11 @@ POLICIES = (OPERATOR, *PROCESSES)
 _ENGINES = (("secret", "kv", "2"), ("transit", "transit", None), ("database", "database", None))
 # A process's token holds for an hour and is renewed for as long as the process lives.
 _PROCESS = {"token_period": "1h", "secret_id_num_uses": 1, "secret_id_ttl": HANDOVER_TTL}
+# What a Vault that was set up before audit logs showed our ids lacks in the policy of SETUP, which may write its own.
+_MAY_SHOW_HEADERS = """
+path "sys/config/auditing/request-headers"   { capabilities = ["read", "sudo"] }
+path "sys/config/auditing/request-headers/*" { capabilities = ["create", "read", "update", "sudo"] }
+"""
 _PERSON = {"token_ttl": "10m", "token_max_ttl": "1h", "secret_id_ttl": "0"}
 
 
@@ -69,7 +75,20 @@ def ensure(system: VaultSystem) -> list[str]:
     if not system.audited():
         system.enable_audit("stdout")
         changed.append("audit log")
+    if _show_ids(system):
+        changed.append("audit log's headers")
     return changed
+
+
+def _show_ids(system: VaultSystem) -> bool:
+    """Have the audit log show which request or job each entry is of; whether it did not yet."""
+    own = system.policy(SETUP) or ""
+    if "request-headers" not in own:
+        system.write_policy(SETUP, own + _MAY_SHOW_HEADERS)
+    missing = {name.lower() for name in correlation.HEADERS} - system.shown_headers()
+    for name in sorted(missing):
+        system.show_header(name)
+    return bool(missing)
 
 
 def ensure_logins(logins: VaultLogins, url: Secret, *, holds: int) -> None:

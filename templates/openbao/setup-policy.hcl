@@ -6,6 +6,8 @@ path "sys/mounts/database"     { capabilities = ["create", "read", "update"] }
 path "sys/policies/acl/jeex-*" { capabilities = ["create", "read", "update"] }
 path "sys/audit"               { capabilities = ["read", "sudo"] }
 path "sys/audit/jeex"          { capabilities = ["create", "update", "sudo"] }
+path "sys/config/auditing/request-headers"   { capabilities = ["read", "sudo"] }
+path "sys/config/auditing/request-headers/*" { capabilities = ["create", "read", "update", "sudo"] }
 path "auth/approle/role/jeex-operator/*" { capabilities = ["create", "read", "update", "list"] }
 path "auth/approle/role/jeex-*"          { capabilities = ["create", "read", "update"] }
 

@@ -61,6 +61,10 @@ ALTER ROLE jeex_app   SET statement_timeout = '30s';
 ALTER ROLE jeex_app   SET idle_in_transaction_session_timeout = '60s';
 ALTER ROLE jeex_admin SET statement_timeout = '60s';
 ALTER ROLE jeex_admin SET idle_in_transaction_session_timeout = '60s';
+-- What it sends has the passwords of the logins that it makes.
+ALTER ROLE jeex_logins SET log_statement = 'none';
+ALTER ROLE jeex_logins SET log_min_error_statement = 'panic';
+ALTER ROLE jeex_logins SET log_min_duration_statement = -1;
 COMMIT;
 
 -- CREATE DATABASE cannot run in a transaction; each is looked for on its own.

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import sys
 
-SUBJECTS = ("startup", "doctor", "stack", "api", "growth", "rotation", "image", "compose")
+SUBJECTS = (
+    *("startup", "doctor", "stack", "api", "trace", "growth", "rotation", "image", "compose", "queue", "cache"),
+    *("migrate", "snapshot", "tenant_export"),
+)
 
 
 def main(chosen: list[str]) -> int:

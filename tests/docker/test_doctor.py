@@ -196,8 +196,10 @@ def test_images_that_newer_builds_have_replaced(healthy: Patient) -> None:
             if len(ids) == 1:  # what a build leaves as a rule
                 assert healthy.doctor("--only", "docker-old-images")["docker-old-images"]["level"] == "ok"
         used = docker("create", ids[0]).stdout.strip()
-        assert healthy.doctor("--only", "docker-old-images")["docker-old-images"]["level"] == "ok"
-        docker("rm", used)
+        try:
+            assert healthy.doctor("--only", "docker-old-images")["docker-old-images"]["level"] == "ok"
+        finally:
+            docker("rm", used)
         healthy.finds("docker-old-images", "warn", "3 images", "docker image rm ", *(one[7:19] for one in ids))
         healthy.fixes("docker-old-images")
         assert [one for one in ids if docker("image", "inspect", one, check=False).returncode == 0] == []

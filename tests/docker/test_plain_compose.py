@@ -54,3 +54,8 @@ def test_a_fresh_clone_ends_healthy(python_image: str, tmp_path: Path) -> None:
     finally:
         compose("down", "--timeout", "5", "--volumes", "--remove-orphans")
         docker("image", "rm", "--force", one.image, check=False)
+        # Compose builds one a service; all but the last have no name.
+        label = f"label=com.docker.compose.project={given['JEEX_PROJECT']}"
+        left = docker("image", "ls", "--quiet", "--filter", label).stdout.split()
+        if left:
+            docker("image", "rm", "--force", *left, check=False)

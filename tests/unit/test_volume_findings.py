@@ -113,6 +113,7 @@ def test_whose_each_volume_is_stands_in_compose_yaml_too() -> None:
     assert labels == {
         **{"postgres-data": "postgres", "redis-data": "redis", "qdrant-data": "qdrant"},
         **{"handover-api": "api", "handover-worker": "worker"},
+        **{"metrics-data": "metrics", "logs-data": "log-store", "shipper-data": "log-shipper"},
     }
     for key, (name, user) in compose_volumes.KNOWN.items():
         body = document["services"][name]

@@ -18,22 +18,13 @@ from jeex_cli import __version__
 from jeex_cli.errors import ConfigError, JeexError
 from jeex_cli.events import Finding
 from jeex_cli.project import not_writable
+from jeex_cli.redaction import HIDDEN, redact
 from jeex_cli.session import Session
 from jeex_cli.settings import is_secret
 
 _LINES = 200  # of each log
 _LONG_ENOUGH = 6  # characters of a value that is looked for everywhere
-_HIDDEN = "***"
-# What looks like a secret, whoever's it is: bearer tokens, passwords in URLs, JWTs, Vault's tokens, API keys; and addresses.
-_PATTERNS = (
-    re.compile(r"(?i)(bearer\s+)[A-Za-z0-9._~+/=-]{8,}"),
-    re.compile(r"(://[^\s:/@]*:)[^\s@/]+(?=@)"),
-    re.compile(r"()\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"),
-    re.compile(r"()\b(?:hvs|hvb|hvr|s|b|r)\.[A-Za-z0-9_-]{20,}"),
-    re.compile(r"()\bjx_[0-9a-f]{8,}_[0-9a-f]{8,}_[A-Za-z0-9_-]{16,}"),
-    re.compile(r"()[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
-    re.compile(r'(?i)((?:password|secret|token|key)["\']?\s*[=:]\s*["\']?)[^\s"\',;&]{6,}'),
-)
+_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 
 
 def write(session: Session, file: Path, findings: Sequence[Finding]) -> Path:
@@ -82,9 +73,8 @@ def redactor(session: Session) -> Callable[[str], str]:
 
     def hide(text: str) -> str:
         for secret in secrets:
-            text = text.replace(secret, _HIDDEN)
-        for pattern in _PATTERNS:
-            text = pattern.sub(rf"\1{_HIDDEN}", text)
+            text = text.replace(secret, HIDDEN)
+        text = _ADDRESS.sub(HIDDEN, redact(text))
         if len(home) > 1:
             text = text.replace(home, "~")
         return re.sub(rf"\b{re.escape(user)}\b", "USER", text) if len(user) > 2 and user != "root" else text
@@ -112,9 +102,7 @@ def _settings(session: Session) -> object:
         values = session.settings.values
     except JeexError as error:
         return {"error": error.message}
-    return {
-        name: [_HIDDEN if is_secret(name) and one.text else one.text, one.source] for name, one in sorted(values.items())
-    }
+    return {name: [HIDDEN if is_secret(name) and one.text else one.text, one.source] for name, one in sorted(values.items())}
 
 
 def _text(file: Path) -> str:

@@ -50,9 +50,9 @@ def _restart(session: Session, repair: repairs.RestartServices) -> None:
 
 
 def _migrate(session: Session, _repair: repairs.MigrateDatabase) -> None:
-    from jeex_cli.ops import database
+    from jeex_cli.ops import migrating
 
-    database.migrate(session)
+    migrating.migrate(session)
 
 
 def _open_vault(session: Session, _repair: repairs.OpenVault) -> None:

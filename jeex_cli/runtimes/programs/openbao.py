@@ -14,7 +14,7 @@ from jeex_cli.runtimes.programs.postgres import run_script
 from jeex_cli.stack import Service
 
 _VARIABLE = "JEEX_OPENBAO"
-_AUDIT = "vault-audit.log"  # from where the server runs: beside the other logs
+AUDIT = "vault-audit.log"  # from where the server runs: beside the other logs
 
 
 class OpenBao:
@@ -43,7 +43,7 @@ class OpenBao:
             "listener.hcl": f'listener "tcp" {{\n  address = "{address}"\n  tls_disable = true\n'
             f'  custom_response_headers {{ "default" = {{ "X-Jeex-Instance" = ["{instance}"] }} }}\n}}\n'
             f'api_addr = "http://{address}"\n'
-            f'audit "file" "jeex" {{\n  options {{ file_path = "../../logs/{_AUDIT}" }}\n}}\n',
+            f'audit "file" "jeex" {{\n  options {{ file_path = "../../logs/{AUDIT}" }}\n}}\n',
         }
         for name, text in files.items():
             write_private(folder / name, text)
@@ -78,7 +78,7 @@ class OpenBao:
         process.signal(signal.SIGTERM)
 
     def _audit(self, place: Place) -> Path:
-        return place.project.logs / _AUDIT
+        return place.project.logs / AUDIT
 
     def _complete(self, place: Place) -> Path:
         return place.project.data / "vault.complete"

@@ -37,7 +37,8 @@ class Valkey:
             # What comes after the image's own folder in compose.yaml holds here too.
             *service.command[4:],
         )
-        return Launch(argv, place.project.run / "redis", place.base_env, auth)
+        env = {**place.base_env, "TZ": "UTC"}  # its log says no zone
+        return Launch(argv, place.project.run / "redis", env, auth)
 
     def clear(self, service: Service, place: Place) -> None:
         """Nothing to do: it recovers by itself."""

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from service.adapters.kinds import DOCUMENT
 from service.api.answers import IdempotencyKey, created, gone, once, shown
 from service.api.contract import CHANGED, CONDITIONAL, CREATED, DELETED, LISTED, PURGED, READ, RESTORED
-from service.api.dependencies import Listing, Managing, Reading, Route, Writing
-from service.api.paging import Documents, PageOf, asked, page_response
+from service.api.dependencies import HotListing, HotReading, Managing, Route, Writing
+from service.api.paging import Documents, PageOf, asked, order, page_response
 from service.api.preconditions import NOT_SENT, IfMatch, wanted
 from service.api.schemas import Document, DocumentChange, DocumentNew, DocumentSummary
 from service.services import documents
@@ -20,9 +20,9 @@ router = APIRouter(prefix="/api/v1/documents", tags=["documents"], route_class=R
 
 
 @router.get("", summary="List documents", response_model=PageOf[DocumentSummary], responses=LISTED)
-async def list_documents(work: Listing, query: Documents) -> Response:
+async def list_documents(reads: HotListing, query: Documents) -> Response:
     """The tenant's documents without their content, a page at a time; of one project with `project_id`."""
-    return page_response(await documents.rows(work.driver, work.caller).page(asked(DOCUMENT, query)), query)
+    return page_response(await reads.page(DOCUMENT, asked(DOCUMENT, query), order(query)), query)
 
 
 @router.post("", summary="Create a document", status_code=201, response_model=Document, responses=CREATED)
@@ -38,9 +38,9 @@ async def create_document(
 
 
 @router.get("/{document_id}", summary="Read a document", response_model=Document, responses=READ, openapi_extra=CONDITIONAL)
-async def read_document(request: Request, work: Reading, document_id: uuid.UUID) -> Response:
+async def read_document(request: Request, reads: HotReading, document_id: uuid.UUID) -> Response:
     """One document, with its version as ETag."""
-    return shown(request, await documents.rows(work.driver, work.caller).get(document_id))
+    return shown(request, await reads.row(DOCUMENT, document_id))
 
 
 @router.patch("/{document_id}", summary="Change a document", response_model=Document, responses=CHANGED)

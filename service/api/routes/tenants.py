@@ -16,7 +16,7 @@ from service.api.dependencies import Operator, Route
 from service.api.paging import PageOf, Tenants, asked, page_response
 from service.api.preconditions import NOT_SENT, IfMatch, wanted
 from service.api.schemas import Tenant, TenantChange, TenantMade, TenantNew
-from service.services import tenants
+from service.services import tenant_life, tenants
 
 router = APIRouter(prefix="/api/v1/tenants", tags=["tenants"], route_class=Route)
 
@@ -52,10 +52,10 @@ async def read_tenant(request: Request, administration: Operator, tenant_id: uui
 async def change_tenant(
     request: Request, administration: Operator, tenant_id: uuid.UUID, body: TenantChange, if_match: IfMatch = NOT_SENT
 ) -> Response:
-    """Rename, suspend or reactivate it. A suspended tenant's keys are refused at once, its tokens within seconds."""
+    """Rename, suspend or reactivate it. A suspended tenant's keys and tokens are refused at once."""
     versions = wanted(if_match)
     async with administration.direct() as driver:
-        row = await tenants.rows(driver).update(tenant_id, versions, body.model_dump(exclude_unset=True))
+        row = await tenant_life.change(driver, tenant_id, versions, body.model_dump(exclude_unset=True))
     return shown(request, row)
 
 
@@ -64,7 +64,7 @@ async def delete_tenant(administration: Operator, tenant_id: uuid.UUID, if_match
     """Its credentials are refused from then on. It can be restored, with everything, until it is purged."""
     versions = wanted(if_match, required=False)
     async with administration.direct() as driver:
-        await tenants.rows(driver).delete(tenant_id, versions)
+        await tenant_life.delete(driver, tenant_id, versions)
     return gone()
 
 
@@ -72,7 +72,7 @@ async def delete_tenant(administration: Operator, tenant_id: uuid.UUID, if_match
 async def restore_tenant(request: Request, administration: Operator, tenant_id: uuid.UUID) -> Response:
     """It and everything of it is as it was."""
     async with administration.direct() as driver:
-        row, _ = await tenants.rows(driver).restore(tenant_id)
+        row = await tenant_life.restore(driver, tenant_id)
     return shown(request, row)
 
 
@@ -80,5 +80,5 @@ async def restore_tenant(request: Request, administration: Operator, tenant_id: 
 async def purge_tenant(administration: Operator, tenant_id: uuid.UUID) -> Response:
     """The tenant, its users, keys, projects and documents are gone for good."""
     async with administration.direct() as driver:
-        await tenants.rows(driver).purge(tenant_id)
+        await tenant_life.purge(driver, tenant_id)
     return gone()

@@ -67,25 +67,25 @@ def test_a_server_without_any_id(healthy: Patient) -> None:
     argv = [sys.executable, "-c", "import http.server, sys; http.server.test(port=int(sys.argv[1]), bind='127.0.0.1')"]
     del cli.extra["JEEX_INSTANCE"]
     env.write_text(text)
-    cli.run("down")
+    os.kill(int((cli.folder / ".jeex" / "run" / "frontend.pid").read_text().split()[0]), signal.SIGKILL)
+    until(lambda: cli.ports["FRONTEND"] not in cli.open_ports())
     with subprocess.Popen(
         [*argv, str(cli.ports["FRONTEND"])], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=cli.home
     ) as stranger:
-        until(lambda: cli.open_ports() != [])
+        until(lambda: cli.ports["FRONTEND"] in cli.open_ports())
         one = healthy.doctor("--only", "identity")["identity-frontend"]
         assert one["level"] == "fail"
         assert "not this stack's Frontend" in one["summary"]
         assert f"pid {stranger.pid}" in one["evidence"][0]
         stranger.send_signal(signal.SIGKILL)
     cli.run("up")
-    healthy.is_well()
+    healthy.is_well("identity,services")
 
 
 def test_servers_that_an_older_version_has_started(healthy: Patient) -> None:
     cli = healthy.cli
-    cli.run("down")
     cli.extra["JEEX_INSTANCE"] = ""
-    cli.run("up")
+    cli.run("up")  # they are started again, for their settings have changed
     del cli.extra["JEEX_INSTANCE"]
     found = healthy.doctor("--only", "identity")
     assert {name: one["level"] for name, one in found.items()} == {f"identity-{name}": "warn" for name in SERVICES}
@@ -103,10 +103,9 @@ def test_a_service_on_the_port_that_it_had_before(healthy: Patient) -> None:
     assert f"127.0.0.1:{cli.ports['FRONTEND']}" in one["summary"]
     assert "jeex up" in one["fix"]
     cli.run("up")  # as the finding says
-    healthy.is_well()
+    healthy.is_well("identity,services,ports")
     cli.ports["FRONTEND"] = before
     cli.run("up")
-    healthy.is_well()
 
 
 def test_a_service_that_crashed_and_one_that_was_stopped(healthy: Patient) -> None:

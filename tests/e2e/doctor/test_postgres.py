@@ -27,7 +27,7 @@ def test_data_of_another_version(stopped: Patient) -> None:
     error = stopped.cli.json("up", code=3)
     assert (error["code"], error["message"], error["hint"]) == ("DATA_VERSION", one["summary"], one["fix"])
     version.write_text(before)
-    stopped.is_well()
+    stopped.is_well("postgres")
 
 
 def test_a_lock_of_a_server_that_was_killed(stopped: Patient) -> None:
@@ -42,7 +42,7 @@ def test_a_lock_of_a_server_that_was_killed(stopped: Patient) -> None:
     assert not lock.exists()
     stopped.cli.run("up", "postgres")  # recovers what was not flushed
     stopped.cli.run("down")
-    stopped.is_well()
+    stopped.is_well("postgres")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_superuser_s_password_that_is_refused_hides_the_server(healthy: Patien
     assert found["postgres-roles"]["level"] == found["identity-postgres"]["level"] == "unknown"
     assert "x" * 20 not in str(one)
     del healthy.cli.extra["JEEX_POSTGRES_PASSWORD"]
-    healthy.is_well()
+    healthy.is_well("postgres")
 
 
 def test_a_server_without_checksums(stopped: Patient) -> None:
@@ -87,7 +87,7 @@ def test_a_server_without_checksums(stopped: Patient) -> None:
     stopped.cli.run("up", "postgres")
     assert stopped.doctor("--only", "postgres-checksums")["postgres-checksums"]["level"] == "ok"
     stopped.cli.run("down")
-    stopped.is_well()
+    stopped.is_well("postgres")
 
 
 def test_blocks_that_the_disk_has_damaged(healthy: Patient) -> None:
@@ -106,7 +106,7 @@ def test_blocks_that_the_disk_has_damaged(healthy: Patient) -> None:
     healthy.finds("postgres-checksums", "fail", "checksum", "backup")
     sql(healthy.cli, "DROP TABLE damaged", "DROP EXTENSION pg_buffercache", "SELECT pg_stat_reset()")
     sql(healthy.cli, "SELECT pg_stat_reset()", database="postgres")
-    healthy.is_well()
+    healthy.is_well("postgres")
 
 
 def test_settings_that_let_a_power_cut_lose_data(healthy: Patient) -> None:
@@ -115,7 +115,7 @@ def test_settings_that_let_a_power_cut_lose_data(healthy: Patient) -> None:
     healthy.finds("postgres-durability", "fail", "fsync", "full_page_writes", "ALTER SYSTEM RESET fsync")
     healthy.doctor("--only", "postgres-durability", "--fix", "--yes")
     time.sleep(0.3)
-    healthy.is_well()
+    healthy.is_well("postgres")
     assert sql(healthy.cli, "SHOW fsync") == "on"
 
 
@@ -151,7 +151,7 @@ polrelid), relrowsecurity, relforcerowsecurity FROM pg_policy JOIN pg_class ON p
 def test_a_table_whose_row_security_is_not_as_it_should_be(healthy: Patient, how: str, says: str) -> None:
     before = sql(healthy.cli, POLICIES)
     sql(healthy.cli, how)
-    healthy.finds("postgres-row-security", "fail", says)
+    healthy.finds("postgres-row-security", "fail", says, only="postgres")
     healthy.fixes("postgres-row-security")
     assert sql(healthy.cli, POLICIES) == before
 
@@ -171,7 +171,7 @@ def test_migrations_behind_ahead_and_forked(healthy: Patient) -> None:
     sql(healthy.cli, f"INSERT INTO alembic_version VALUES ('{head}')")  # noqa: S608 - ours
     healthy.finds("postgres-migrations", "fail", "2 revisions at once", "9999", also=("services-running",))
     sql(healthy.cli, "DELETE FROM alembic_version WHERE version_num = '9999'")
-    healthy.is_well()
+    healthy.is_well("postgres")
 
 
 def test_a_database_that_is_behind_is_migrated(stopped: Patient) -> None:
@@ -190,7 +190,7 @@ def test_a_database_that_is_behind_is_migrated(stopped: Patient) -> None:
     assert before in found["evidence"]
     sql(stopped.cli, f"UPDATE alembic_version SET version_num = '{before}'")  # noqa: S608 - ours
     stopped.cli.run("down")
-    stopped.is_well()
+    stopped.is_well("postgres")
 
 
 def server(**facts: object) -> Server:

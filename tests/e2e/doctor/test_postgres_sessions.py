@@ -63,7 +63,7 @@ def test_connections_that_run_out(healthy: Patient) -> None:
         assert found["postgres-connections"]["level"] == "fail", found["postgres-connections"]
         assert "not even the superuser's" in found["postgres-connections"]["summary"]
         assert found["postgres-roles"]["level"] == found["postgres-locks"]["level"] == "unknown"
-    healthy.is_well()
+    healthy.is_well("postgres")
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def test_a_session_that_holds_up_another(healthy: Patient) -> None:
             healthy.cli.run(*shlex.split(one["fix"].partition("lost: jeex ")[2]))  # as the finding says
             second.wait(10)
         first.wait(10)
-    healthy.is_well()
+    healthy.is_well("postgres")
 
 
 def test_a_transaction_that_is_forgotten() -> None:

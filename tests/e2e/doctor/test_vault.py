@@ -101,7 +101,7 @@ def test_an_operator_that_vault_does_not_know(healthy: Patient) -> None:
     assert healthy.doctor("--only", "vault-access")["vault-access"]["level"] == "ok"
     del healthy.cli.extra["JEEX_VAULT_OPERATOR_SECRET"]
     healthy.cli.run("secrets", "seed")
-    healthy.is_well()
+    healthy.is_well("vault")
 
 
 def test_a_secret_that_is_gone(healthy: Patient) -> None:
@@ -114,7 +114,7 @@ def test_a_secret_that_is_gone(healthy: Patient) -> None:
     healthy.finds("vault-secrets", "fail", "jeex/api-pepper", "jeex secrets rotate api-pepper")
     healthy.cli.run("secrets", "rotate", "api-pepper")
     assert vault(healthy, "PUT", "sys/policies/acl/jeex-setup", {"policy": kept}, token)[0] in (200, 204)
-    healthy.is_well()
+    healthy.is_well("vault")
 
 
 def test_a_signing_key_that_is_gone(healthy: Patient) -> None:
@@ -130,7 +130,7 @@ def test_a_signing_key_that_is_gone(healthy: Patient) -> None:
     assert vault(healthy, "PUT", "sys/policies/acl/jeex-setup", {"policy": kept}, token)[0] in (200, 204)
     healthy.finds("vault-secrets", "fail", "transit/jwt", "jeex secrets seed")
     healthy.cli.run("secrets", "seed")  # as the finding says
-    healthy.is_well()
+    healthy.is_well("vault")
 
 
 def test_a_secret_without_its_value(healthy: Patient) -> None:
@@ -139,7 +139,7 @@ def test_a_secret_without_its_value(healthy: Patient) -> None:
     assert vault(healthy, "POST", "secret/data/jeex/api-pepper", {"data": {"another": "thing"}}, token)[0] == 200
     healthy.finds("vault-secrets", "fail", "jeex/api-pepper", "jeex secrets rotate api-pepper")
     assert vault(healthy, "POST", "secret/data/jeex/api-pepper", {"data": before["data"]}, token)[0] == 200
-    healthy.is_well()
+    healthy.is_well("vault")
 
 
 def test_a_way_in_that_somebody_else_has_used_and_one_that_is_gone(healthy: Patient) -> None:
@@ -153,7 +153,7 @@ def test_a_way_in_that_somebody_else_has_used_and_one_that_is_gone(healthy: Pati
     healthy.finds("vault-handover", "warn", "jeex-api", "jeex up")
     healthy.fixes("vault-handover")
     healthy.cli.run("restart", "api")
-    healthy.is_well()
+    healthy.is_well("vault")
 
 
 class Skewed(BaseHTTPRequestHandler):
@@ -200,7 +200,7 @@ def test_a_vault_whose_clock_is_wrong(healthy: Patient) -> None:
             relay.shutdown()
             thread.join()
     assert vault_clock(Health(True, False, 5.0, True)).level == "ok"
-    healthy.is_well()
+    healthy.is_well("vault")
 
 
 def test_a_login_that_is_not_renewed_in_time(healthy: Patient) -> None:
@@ -229,7 +229,7 @@ def test_a_login_that_is_not_renewed_in_time(healthy: Patient) -> None:
         seconds=40,
         pause=0.5,
     )
-    healthy.is_well()
+    healthy.is_well("vault")
 
 
 def test_what_counts_as_late() -> None:

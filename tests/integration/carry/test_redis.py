@@ -173,7 +173,7 @@ def test_a_key_that_does_not_hold_still_is_refused(source: Side, kind: str) -> N
     }
     for _ in range(10 if kind == "stream" else 1000):  # a stream grows by an entry with each that is read
         add[kind]()
-    with carry_redis._connected(source.stores.redis) as client, pytest.raises(JeexError) as refused:
+    with carry_redis.connected(source.stores.redis) as client, pytest.raises(JeexError) as refused:
         carry_redis._read(client.ask, b"key", lambda _: add[kind]())
     assert refused.value.code == "REDIS_IN_USE"
 

@@ -19,6 +19,7 @@ from tests.integration.service.client import Client, House
 from tests.integration.service.machine import free_port
 from tests.integration.service.processes import Service
 from tests.integration.service.servers import OpenBao, Postgres, Valkey
+from tests.integration.service.twins import Pair, Twins, running_pair
 
 _TEMPLATE = "migrated"
 ADMIN_KEY = "the-administration-key-of-these-tests-alone"
@@ -90,6 +91,7 @@ def new_openbao(tmp_path: Path, postgres: Postgres) -> Iterator[OpenBao]:
     finally:
         server.stop()
         postgres.sql("DROP TABLE IF EXISTS openbao_kv_store", database="jeex_vault")
+        postgres.restore_logins()  # a rotation of this Vault's has changed what only it knows
 
 
 @pytest.fixture
@@ -156,3 +158,18 @@ def other(shared_api: Service, postgres: Postgres) -> House:
     """Another tenant on the same API."""
     made = make_tenant(postgres.url("admin", "shared"), f"other-{next(_numbers)}")
     return House(made, Client(shared_api, made.key.reveal()))
+
+
+@pytest.fixture(scope="session")
+def pair(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Two API processes that share everything. A test leaves their Redis answering."""
+    with running_pair(postgres, tmp_path_factory.mktemp("twins")) as found:
+        yield found
+
+
+@pytest.fixture
+def twins(pair: Pair) -> Twins:
+    """A tenant of one test's own, and its owner at each of the two."""
+    made = make_tenant(pair.postgres.url("admin", pair.database), f"twins-{next(_numbers)}")
+    one, other = (Client(service, made.key.reveal()) for service in pair.services)
+    return Twins(one, other, made.tenant.id, pair)

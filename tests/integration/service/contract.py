@@ -28,8 +28,10 @@ OPERATIONS = (
     *("restore_document", "purge_document", "list_users", "create_user", "read_user", "change_user", "delete_user"),
     *("restore_user", "purge_user", "list_keys", "create_key", "revoke_key", "whoami", "create_token", "sign_in", "jwks"),
     *("list_tenants", "create_tenant", "read_tenant", "change_tenant", "delete_tenant", "restore_tenant", "purge_tenant"),
+    *("list_jobs", "read_job", "read_job_result", "cancel_job", "retry_job", "export_project"),
     *("system_status", "system_leases", "health", "ready"),
 )
+ENDLESS = ("watch_jobs",)  # answers for as long as somebody reads: tests/integration/queue does
 # What no schema can tell: the text is well-formed and yet none that was given out, or one that meant something else then.
 _BEYOND_SCHEMA = (
     *("CURSOR_UNKNOWN", "IDEMPOTENCY_KEY_REUSED", "PRECONDITION_FAILED", "PRECONDITION_REQUIRED"),
@@ -98,6 +100,8 @@ class Things:
             if number % 2 == 0 and _is_uuid(given):
                 deleted = case.operation.definition.raw["operationId"].startswith(("restore_", "purge_"))
                 case.path_parameters[name] = self._new(name, number, deleted=deleted)
+                if case.operation.definition.raw["operationId"] == "retry_job":
+                    assert self._house.owner.post(f"/jobs/{case.path_parameters[name]}/cancel").status == 200
         if isinstance(case.body, dict) and _is_uuid(case.body.get("project_id")):
             case.body["project_id"] = self._new("project_id", next(self._numbers), deleted=False)
         for name in ("if-match", "If-None-Match"):
@@ -112,6 +116,7 @@ class Things:
             "user_id": lambda: self._house.owner.made("/users", email=f"u{number}@x.example", display_name="U"),
             "key_id": lambda: self._house.owner.made("/keys", name="k"),
             "tenant_id": self._tenant,
+            "job_id": self._job,
         }[parameter]
         found = str(make()["id"])
         if deleted:
@@ -124,6 +129,12 @@ class Things:
         owner, word = self._house.owner, uuid.uuid4().hex
         project = owner.made("/projects", slug=word, name="P")
         return owner.made("/documents", project_id=project["id"], path="a/b", title="D", content="text")
+
+    def _job(self) -> dict[str, Any]:
+        owner = self._house.owner
+        project = owner.made("/projects", slug=uuid.uuid4().hex, name="P")
+        job: dict[str, Any] = owner.post(f"/projects/{project['id']}/export").body
+        return job
 
     def _tenant(self) -> dict[str, Any]:
         made = self._operator.made("/tenants", slug=f"t{uuid.uuid4().hex[:20]}", admin_email="a@b.example")

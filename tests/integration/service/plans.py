@@ -60,6 +60,17 @@ SELECT tenant_id, projects[CASE WHEN n % 4 = 0 THEN 1 ELSE 2 + n % (cardinality(
        users[1 + n % 50], now() - random() * interval '1 year',
        CASE WHEN n < 2400 * share THEN now() - random() * interval '1 year' END
   FROM part, generate_series(1, (8000 * share)::int) AS n;
+INSERT INTO job (tenant_id, kind, status, unique_key, lease_token, finished_at)
+SELECT tenant_id, 'purge', was, CASE WHEN n % 2 = 0 THEN 'k-' || n END, CASE was WHEN 'running' THEN gen_random_uuid() END,
+       CASE WHEN was IN ('done', 'dead') THEN now() - random() * interval '8 days' END
+  FROM part, generate_series(1, (6000 * share)::int) AS n, LATERAL (SELECT CASE WHEN n % 4 = 0 THEN 'queued'
+       WHEN n % 100 = 1 THEN 'running' WHEN n % 50 = 2 THEN 'dead' ELSE 'done' END AS was) AS s;
+INSERT INTO job_due (tenant_id, job_id, stage, run_at)
+SELECT tenant_id, id, CASE status WHEN 'running' THEN 'running' ELSE 'waiting' END,
+       now() + (random() - 0.2) * interval '1 day'
+  FROM job WHERE finished_at IS NULL;
+INSERT INTO job_result (tenant_id, job_id, part, bytes)
+SELECT tenant_id, id, n, 'PK' FROM job, generate_series(0, 1) AS n WHERE status = 'done';
 SET session_replication_role = origin;
 ANALYZE;
 """

@@ -121,6 +121,10 @@ class Postgres:
             env={f"JEEX_DB_{name.upper()}_PASSWORD": text for name, text in passwords.items()},
         )
 
+    def restore_logins(self) -> None:
+        """Give Vault's own login the password again that it has at first: the next Vault knows no other."""
+        self.sql(f"ALTER ROLE jeex_logins PASSWORD '{PASSWORDS['logins']}'")
+
     def url(self, role: str, database: str = "jeex") -> str:
         """The URL of `role`: owner, app, admin or postgres."""
         user, password = ("postgres", SUPERUSER) if role == "postgres" else (f"jeex_{role}", PASSWORDS[role])
@@ -135,7 +139,8 @@ class Postgres:
         self.sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}" OWNER jeex_owner', database="postgres")
         # What CREATE DATABASE does not copy: who may connect.
         self.sql(
-            f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC; GRANT CONNECT ON DATABASE "{name}" TO jeex_app, jeex_admin',
+            f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC;'
+            f'GRANT CONNECT ON DATABASE "{name}" TO jeex_app, jeex_admin, jeex_logins',
             database="postgres",
         )
         return name

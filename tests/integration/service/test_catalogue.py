@@ -19,6 +19,9 @@ ROWS = """
   INSERT INTO project (tenant_id, slug, name) SELECT id, 'p', 'P' FROM tenant;
   INSERT INTO document (tenant_id, project_id, path, title) SELECT tenant_id, id, 'd', 'D' FROM project;
   INSERT INTO idempotent_request (tenant_id, user_id, key, fingerprint) SELECT tenant_id, id, 'k', sha256('k') FROM app_user;
+  INSERT INTO job (tenant_id, kind) SELECT id, 'k' FROM tenant;
+  INSERT INTO job_due (tenant_id, job_id) SELECT tenant_id, id FROM job;
+  INSERT INTO job_result (tenant_id, job_id, part, bytes) SELECT tenant_id, id, 0, 'x' FROM job;
 """
 
 
@@ -38,7 +41,9 @@ def test_every_table(ask: Ask, check: Check) -> None:
 
 def test_the_tables_are_found(ask: Ask) -> None:
     """A check that looks at nothing would pass."""
-    assert catalogue.tenant_tables(ask) == ["api_key", "app_user", "document", "idempotent_request", "project"]
+    assert catalogue.tenant_tables(ask) == [
+        *("api_key", "app_user", "document", "idempotent_request", "job", "job_due", "job_result", "project")
+    ]
 
 
 BOUND = "current_setting('app.tenant_id')::uuid"
@@ -70,6 +75,9 @@ WRONG: tuple[tuple[Check, str], ...] = (
     (catalogue.policies_stay_index_conditions, "CREATE POLICY more ON document FOR SELECT TO jeex_app USING (true)"),
     (catalogue.policies_stay_index_conditions, "CREATE POLICY more ON document AS RESTRICTIVE TO jeex_app USING (true)"),
     (catalogue.policies_stay_index_conditions, "ALTER POLICY own_tenant ON tenant USING (true)"),
+    (catalogue.policies_stay_index_conditions, "CREATE POLICY relay ON job TO jeex_admin USING (true)"),
+    (catalogue.policies_stay_index_conditions, "ALTER POLICY relay ON job_due TO jeex_admin, jeex_app"),
+    (catalogue.what_the_relay_sees_is_ids_and_times, "ALTER TABLE job_due ADD COLUMN kind text"),
     (catalogue.keys_and_indexes_lead_with_the_tenant, "CREATE INDEX ix ON document (path, tenant_id)"),
     (catalogue.keys_and_indexes_lead_with_the_tenant, "CREATE INDEX ix ON document (lower(path))"),
     (catalogue.keys_and_indexes_lead_with_the_tenant, "CREATE UNIQUE INDEX ix ON app_user (email_norm)"),

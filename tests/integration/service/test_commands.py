@@ -104,7 +104,8 @@ def test_the_frontend_serves_its_page_and_lets_it_speak_to_the_api_alone(tmp_pat
         assert policy["connect-src"] == "http://127.0.0.1:5999"
         assert '<meta name="api-url" content="http://127.0.0.1:5999">' in page
         assert '<html lang="en">' in page
-        for path in ("/static/app.js", "/static/style.css", "/static/icon.svg"):
+        assert (policy["require-trusted-types-for"], policy["trusted-types"]) == ("'script'", "'none'")
+        for path in ("/static/js/app.js", "/static/js/theme.js", "/static/css/base.css", "/static/icon.svg"):
             assert path in page
             assert frontend.get(path)[0] == 200
         status, body, headers = frontend.get("/nothing")

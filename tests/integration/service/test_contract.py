@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.integration.service.client import Client, House
 from tests.integration.service.conftest import ADMIN_KEY, make_tenant
-from tests.integration.service.contract import OPERATIONS, Stage, Things, credential_for
+from tests.integration.service.contract import ENDLESS, OPERATIONS, Stage, Things, credential_for
 from tests.integration.service.machine import free_port
 from tests.integration.service.processes import Service
 from tests.integration.service.servers import OpenBao, Postgres
@@ -62,7 +62,7 @@ def things(stage: Stage, home: House) -> Things:
 
 def test_every_operation_is_asked(stage: Stage) -> None:
     found = [one["operationId"] for path in stage.document["paths"].values() for one in path.values()]
-    assert sorted(found) == sorted(OPERATIONS)
+    assert sorted(found) == sorted((*OPERATIONS, *ENDLESS))
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -74,13 +74,13 @@ def test_every_boundary_and_every_broken_rule(stage: Stage, home: House, things:
         except BaseExceptionGroup as error:
             failures.append(str(error)[:1500])
     assert not failures, "\n\n".join(failures[:5])
-    assert any(one < 400 for one in statuses) or name == "sign_in", statuses
+    assert any(one < 400 for one in statuses) or name in ("sign_in", "read_job_result"), statuses
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_whatever_comes_by_chance(stage: Stage, home: House, things: Things, name: str) -> None:
     @settings(
-        max_examples=40, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+        max_examples=15, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck),
         phases=(Phase.generate,),
     )  # fmt: skip
     @given(case=stage.anything(stage.operation(name)))

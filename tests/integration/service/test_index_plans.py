@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import pytest
 
-from service.adapters import credentials, documents, idempotency, keys, owners
+from service.adapters import credentials, documents, due_jobs, idempotency, job_leases, jobs, keys, old_rows, owners
 from service.adapters.kinds import DOCUMENT, PROJECT, TENANT, USER, Kind
 from service.models import Base, comments
 from tests.integration.service.conftest import run
@@ -75,6 +75,24 @@ async def _restored(ask: Asking) -> None:
     project = await ask.one(f"SELECT {LARGE}")
     when = await ask.one("SELECT deleted_at FROM document WHERE deleted_at IS NOT NULL LIMIT 1")
     await documents.restore_with(ask.driver, ask.tenant, project, when)
+
+
+def _of_job(work: Callable[[Asking, uuid.UUID], Awaitable[object]]) -> Callable[[Asking], Awaitable[None]]:
+    async def ask_for(ask: Asking) -> None:
+        await work(ask, await ask.one("SELECT id FROM job WHERE status = 'queued' ORDER BY id LIMIT 1"))
+
+    return ask_for
+
+
+async def _chosen(ask: Asking) -> None:
+    assert await due_jobs.choose(ask.driver, per_tenant=4, again=15, limit=16)
+
+
+async def _jobs(ask: Asking) -> None:
+    for descending in (False, True):
+        page = await jobs.page(ask.driver, ask.tenant, limit=20, descending=descending)
+        assert page.last is not None
+        await jobs.page(ask.driver, ask.tenant, limit=20, descending=descending, after=page.last[1])
 
 
 QUERIES: Mapping[str, tuple[Query | Listed, ...]] = {
@@ -156,6 +174,42 @@ QUERIES: Mapping[str, tuple[Query | Listed, ...]] = {
         Query(purged(USER), ("tenant_id", "created_by"), 'UPDATE ONLY "public"."document"'),
     ),
     "ix_document_tenant_id_deleted_at": (Listed(DOCUMENT, deleted=True),),
+    "pk_job": (
+        Query(_of_job(lambda ask, one: jobs.get(ask.driver, ask.tenant, one)), ("tenant_id", "id"), "json_build_object"),
+        Query(
+            _of_job(lambda ask, one: job_leases.take(ask.driver, ask.tenant, one, 0, lease=30)),
+            ("tenant_id", "id"),
+            "WITH whose",
+        ),
+        Query(_jobs, ("tenant_id",)),
+    ),
+    "ix_job_tenant_id_status": (
+        Query(
+            lambda ask: jobs.page(ask.driver, ask.tenant, limit=20, descending=True, status="dead"), ("tenant_id", "status")
+        ),
+    ),
+    "uq_job_tenant_id_kind_unique_key": (
+        Query(lambda ask: jobs.unfinished(ask.driver, ask.tenant, "purge", "k-20"), ("tenant_id", "kind", "unique_key")),
+    ),
+    "ix_job_tenant_id_finished_at": (
+        Query(
+            lambda ask: old_rows.forget_jobs(ask.driver, ask.tenant, 7 * 86_400),
+            ("tenant_id", "finished_at"),
+            "DELETE FROM job ",
+        ),
+    ),
+    "pk_job_due": (
+        Query(_of_job(lambda ask, one: jobs.cancel(ask.driver, ask.tenant, one)), ("tenant_id", "job_id"), "WITH changed"),
+    ),
+    "ix_job_due_tenant_id_run_at": (Query(_chosen, ("tenant_id", "run_at"), "WITH RECURSIVE", role="admin"),),
+    "ix_job_due_tenant_id_stage": (Query(_chosen, ("tenant_id",), "WITH RECURSIVE", role="admin"),),
+    "pk_job_result": (
+        Query(
+            lambda ask: old_rows.forget_jobs(ask.driver, ask.tenant, 7 * 86_400),
+            ("tenant_id", "job_id"),
+            'DELETE FROM ONLY "public"."job_result"',
+        ),
+    ),
 }
 
 

@@ -30,6 +30,7 @@ def said(service: Service) -> list[tuple[str, str]]:
 SET_UP = [
     *("engine secret", "engine transit", "engine database"),
     *("policy jeex-operator", "policy jeex-api", "policy jeex-worker"),
+    "audit log's headers",
     "operator",
 ]
 SEEDED = ["transit/jwt", "secret/jeex/api-pepper", "secret/jeex/database"]

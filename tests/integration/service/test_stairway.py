@@ -7,13 +7,13 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from migrations import revisions, runner
+from migrations import engine, revisions, runner
 from service.core.errors import MigrationFailed
 from tests.integration.service.machine import stop, until
 from tests.integration.service.processes import Service
@@ -48,6 +48,16 @@ ROWS = {
     """,
     "0003": "",
     "0004": "",
+    "0005": """
+      INSERT INTO job (tenant_id, kind, args, status, attempts, unique_key, lease_token, lease_until, result, finished_at)
+      SELECT t.id, 'project.export', '{"a": [1]}', s.status, n, CASE WHEN n < 2 THEN 'key' || n END,
+             CASE s.status WHEN 'running' THEN gen_random_uuid() END, now(),
+             CASE s.status WHEN 'done' THEN '{"bytes": 1}'::jsonb END, CASE WHEN n > 1 THEN now() END
+        FROM tenant t, unnest(ARRAY['queued', 'running', 'done', 'dead', 'cancelled']) WITH ORDINALITY AS s(status, place),
+             LATERAL (SELECT place - 1 AS n) AS counted;
+      INSERT INTO job_due (tenant_id, job_id, stage) SELECT tenant_id, id, 'sent' FROM job WHERE finished_at IS NULL;
+      INSERT INTO job_result (tenant_id, job_id, part, bytes) SELECT tenant_id, id, 0, 'PK' FROM job WHERE status = 'done';
+    """,
 }
 
 
@@ -139,6 +149,16 @@ def test_rows_that_break_a_new_constraint_are_told_of(postgres: Postgres, seeded
     finished(postgres, seeded)
 
 
+def test_a_table_that_comes_free_is_no_failure(postgres: Postgres, seeded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LOCK_TIMEOUT", 0.2)
+    monkeypatch.setattr(runner, "PAUSES", (0.01, 0.01))
+    with ExitStack() as held:
+        held.enter_context(holding(postgres, seeded, "api_key IN ACCESS SHARE"))
+        listener = runner.Listener(waits=lambda _, __: held.close())
+        assert runner.upgrade(postgres.url("owner", seeded), listener=listener).after == ALL[-1]
+    finished(postgres, seeded)
+
+
 @contextmanager
 def holding(postgres: Postgres, database: str, lock: str) -> Iterator[None]:
     """A transaction that holds a lock, and waits for nothing."""
@@ -200,10 +220,18 @@ def test_a_process_killed_halfway_is_made_up_for(
 def test_a_table_in_use_is_not_waited_for_forever(postgres: Postgres, seeded: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also after the revision with indexes, which has more patience than others."""
     url = postgres.url("owner", seeded)
-    monkeypatch.setattr(runner, "LOCK_TIMEOUT", 0.2)
+    monkeypatch.setattr(engine, "LOCK_TIMEOUT", 0.2)
+    monkeypatch.setattr(runner, "PAUSES", (0.01, 0.01))
+    waits: list[Sequence[str]] = []
     with holding(postgres, seeded, "api_key IN ACCESS SHARE"), pytest.raises(MigrationFailed) as caught:
-        runner.upgrade(url)
+        runner.upgrade(url, listener=runner.Listener(waits=lambda _, who: waits.append(who)))
     assert caught.value.code == "MIGRATION_LOCK_TIMEOUT"
+    # It was tried again and again, and says who was in the way and where it stands.
+    assert len(waits) == 2
+    assert "holds api_key (AccessShareLock)" in waits[0][0]
+    assert (caught.value.revision, caught.value.applied, caught.value.kept) == ("0004", ("0003",), 2)
+    assert caught.value.statement.startswith("-- squawk-ignore ban-drop-constraint ALTER TABLE api_key")
+    assert caught.value.holders == tuple(waits[0])
     assert runner.status(url).current == "0003"
     runner.upgrade(url)
     finished(postgres, seeded)

@@ -29,6 +29,7 @@ def test_what_is_missing_is_made_once(system: VaultSystem) -> None:
     assert vault_setup.ensure(system) == [
         *("engine secret", "engine transit", "engine database"),
         *("policy jeex-operator", "policy jeex-api", "policy jeex-worker"),
+        "audit log's headers",
     ]
     assert vault_setup.ensure(system) == []
 

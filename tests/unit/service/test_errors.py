@@ -26,7 +26,9 @@ def test_the_docstring_draws_the_tree() -> None:
 
 
 def test_what_a_client_can_cause_is_not_a_500() -> None:
-    never_at_a_client = {"ServiceError", "SettingsError", "MigrationFailed", "TenantNotBound"}
+    never_at_a_client = {
+        *("ServiceError", "SettingsError", "FileRefused", "MigrationFailed", "TenantNotBound", "JobCancelled"),
+    }
     mapped = tuple(kind for kind, _ in problems._STATUS)
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, errors.ServiceError) and kind.__name__ not in never_at_a_client:

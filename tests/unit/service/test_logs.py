@@ -42,6 +42,10 @@ KEY = compose(uuid.uuid4(), uuid.uuid4(), new_secret()).reveal()
         "Authorization: Bearer hunter2secret",
         "token s.hunter2secret0123456789abc",
         "token hvs.hunter2secret0123456789abc",
+        "host=db password=hunter2secret user=jeex_app",
+        "CREATE ROLE x LOGIN PASSWORD 'it''s hunter2secret' VALID UNTIL 'x'",
+        "token eyJhbGciOiJFUzI1NiJ9.hunter2secret0123456789abc.hunter2secret",
+        "duplicate key\nDETAIL:  Key (email)=(hunter2secret@x.example) already exists.\nmore",
     ],
 )
 def test_credentials_are_blanked_wherever_they_turn_up(text: str) -> None:
