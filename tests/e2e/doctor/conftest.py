@@ -155,14 +155,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # it costs processor time while it runs: it ends with the last of these tests
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lasting]:
     one = Lasting(tmp_path_factory, "healthy")
     yield one
     one.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lasting_stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lasting]:
     one = Lasting(tmp_path_factory, "stopped", down=True)
     yield one
