@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -24,12 +25,22 @@ JEEX = Path(sys.executable).with_name("jeex")
 SERVICES = ("FRONTEND", "API", "POSTGRES", "QDRANT", "REDIS", "VAULT")
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, below those the kernel gives to outgoing connections; no worker gets another's."""
+def _ports_of_this_worker() -> Iterator[int]:
+    """Below those the kernel gives to outgoing connections; no other worker gets them, and none comes again soon: a project
+    that is stopped keeps its ports, though nothing listens on them.
+    """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     mine = range(12_000 + worker * 2_000, 14_000 + worker * 2_000)
+    return itertools.cycle(random.sample(mine, len(mine)))
+
+
+_PORTS = _ports_of_this_worker()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on."""
     found: list[int] = []
-    for port in random.sample(mine, len(mine)):
+    for port in itertools.islice(_PORTS, 2_000):
         with socket.socket() as one:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
