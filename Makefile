@@ -38,10 +38,12 @@ unit: venv
 # Twice as many at a time as there are cores: half of what the tests do is waiting for servers. Files in the order of their
 # names, for those that take longest (e2e) come first then.
 test: lint types  ## lint, types, unit, integration and end-to-end tests; with Docker too, where an engine answers
-	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not docker' $(ARGS)
+	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory docker-test; fi
 
 docker-test: venv  ## the part of them that needs a Docker engine
-	@$(BIN)/pytest -m docker -n 0 $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'docker and not whole_engine' $(ARGS)
+	@$(BIN)/pytest -n 0 -m 'docker and whole_engine' $(ARGS)
 
 bench: venv  ## the measured ratios, printed side by side
 	@$(BIN)/python -m tests.bench $(ARGS)

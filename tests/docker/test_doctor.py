@@ -31,7 +31,7 @@ from tests.integration.service.machine import until
 if TYPE_CHECKING:
     from docker import DockerClient
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
+pytestmark = [pytest.mark.docker, pytest.mark.whole_engine]
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def made(patient: Patient, name: str, *options: str, run: bool = False, service:
     try:
         yield full
     finally:
-        docker("rm", "--force", full, check=False)
+        docker("rm", "--force", "--volumes", full, check=False)
 
 
 def test_a_container_of_no_service(healthy: Patient) -> None:
@@ -150,7 +150,7 @@ def test_what_somebody_is_at_work_with_is_not_left_over(healthy: Patient, tmp_pa
             assert docker("ps", "--all", "--quiet", "--filter", f"name={run}", "--filter", f"name={name}").stdout == ""
         finally:
             healthy.cli.extra.pop("DOCKER_HOST", None)
-            docker("rm", "--force", name, check=False)
+            docker("rm", "--force", "--volumes", name, check=False)
 
 
 def test_two_folders_with_one_name(healthy: Patient, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_images_that_newer_builds_have_replaced(healthy: Patient) -> None:
         try:
             assert healthy.doctor("--only", "docker-old-images")["docker-old-images"]["level"] == "ok"
         finally:
-            docker("rm", used)
+            docker("rm", "--volumes", used)
         healthy.finds("docker-old-images", "warn", "3 images", "docker image rm ", *(one[7:19] for one in ids))
         healthy.fixes("docker-old-images")
         assert [one for one in ids if docker("image", "inspect", one, check=False).returncode == 0] == []

@@ -28,7 +28,7 @@ from tests.integration.service.machine import until
 if TYPE_CHECKING:
     from docker import DockerClient
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.whole_engine, pytest.mark.timeout(300)]
 
 SITE = "/venv/lib/python3.*/site-packages"
 
@@ -159,7 +159,7 @@ def test_an_image_in_use_stays_until_it_is_not(builder: Builder) -> None:
         assert builder.ensure() is True
         assert docker("image", "inspect", old, check=False).returncode == 0
     finally:
-        docker("rm", "--force", container)
+        docker("rm", "--force", "--volumes", container)
     builder.change("service/__main__.py")
     builder.ensure()
     assert docker("image", "inspect", old, check=False).returncode != 0

@@ -11,7 +11,7 @@ import pytest
 from tests.docker.stack import ONE_SHOT, ROOT, SERVED, SERVICES, Stack, docker
 from tests.integration.service.machine import free_port
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
+pytestmark = pytest.mark.docker
 
 
 def test_a_fresh_clone_ends_healthy(python_image: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.docker.stack import docker
 from tests.e2e.conftest import Cli, kill_leftovers, make_cli
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
+pytestmark = pytest.mark.docker
 
 
 @pytest.fixture
@@ -69,4 +69,4 @@ def test_a_container_of_ours_that_belongs_to_no_service_is_ended(project: Cli) -
         assert error["hint"].startswith("docker stop ")
         assert docker("inspect", "--format", "{{.State.Running}}", stranger).stdout.strip() == "true"
     finally:
-        docker("rm", "--force", stranger)
+        docker("rm", "--force", "--volumes", stranger)

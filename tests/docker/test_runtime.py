@@ -20,7 +20,7 @@ from tests.e2e.conftest import Cli, kill_leftovers, make_cli
 from tests.e2e.test_golden_path import get
 from tests.integration.service.machine import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
+pytestmark = pytest.mark.docker
 
 
 def in_docker(root: Path, image: str, name: str = "project", **extra: str) -> Cli:
@@ -71,6 +71,7 @@ def test_what_is_killed_comes_back_by_itself_and_status_tells(cli: Cli) -> None:
     assert get(cli, "/api/v1/whoami", key)[0] == 200
 
 
+@pytest.mark.whole_engine
 @pytest.mark.skipif("JEEX_TEST_DOCKER_ENGINE" not in os.environ, reason="the engine is not ours to restart")
 def test_after_the_engine_was_restarted_the_stack_is_back_and_vault_is_open(cli: Cli) -> None:
     """The variable names the script that has started the engine."""

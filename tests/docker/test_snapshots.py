@@ -11,7 +11,7 @@ import pytest
 from tests.docker.stack import Stack
 from tests.docker.test_switch import House, embedded_stopped, jeex, volumes
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
 MakeStack = Callable[..., Stack]
 

@@ -15,7 +15,7 @@ import redis
 
 from tests.docker.stack import JEEX, Stack, docker
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
 MakeStack = Callable[..., Stack]
 SECRET = "secret/data/jeex/settings"

@@ -20,7 +20,7 @@ from service.adapters.vault_system import Initialised, VaultSystem
 from tests.docker.stack import ONE_SHOT, SERVED, Stack
 from tests.integration.service.machine import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 MakeStack = Callable[..., Stack]
 

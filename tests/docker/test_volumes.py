@@ -21,7 +21,7 @@ from tests.docker.stack import Stack, docker
 if TYPE_CHECKING:
     from docker import DockerClient
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.whole_engine, pytest.mark.timeout(300)]
 
 MakeStack = Callable[..., Stack]
 POSTGRES, REDIS = "postgres:18", "redis:8.2"

@@ -165,7 +165,7 @@ def make_cli(root: Path, name: str = "project") -> Cli:
     return Cli(folder, home, dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True)))
 
 
-@pytest.fixture(params=["embedded", pytest.param("compose", marks=[pytest.mark.docker, pytest.mark.xdist_group("docker")])])
+@pytest.fixture(params=["embedded", pytest.param("compose", marks=pytest.mark.docker)])
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cli]:
     """The same, with Docker and without: what jeex promises holds for both. Nothing of it is left in the engine."""
     one = make_cli(tmp_path)
@@ -196,7 +196,11 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
 def kill_leftovers(cli: Cli) -> None:
     for left in sorted(cli.containers(), key=lambda one: not one.startswith("ps")):
         kind, name = left.split()
-        docker(*{"ps": ("rm", "--force"), "volume": ("volume", "rm"), "network": ("network", "rm")}[kind], name, check=False)
+        docker(
+            *{"ps": ("rm", "--force", "--volumes"), "volume": ("volume", "rm"), "network": ("network", "rm")}[kind],
+            name,
+            check=False,
+        )
     for line in cli.processes():
         try:
             os.kill(int(line.split(":", 1)[0]), signal.SIGKILL)

@@ -21,7 +21,7 @@ from tests.e2e.doctor.conftest import Findings, Patient
 from tests.e2e.doctor.fake_engine import fake_engine
 from tests.integration.service.machine import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("doctor-docker")]
+pytestmark = pytest.mark.e2e
 
 GB = 1000**3
 COMPOSE = "#!/bin/sh\necho 2.30.1\n"
