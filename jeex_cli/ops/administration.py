@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from jeex_cli.ops import database
@@ -62,16 +63,20 @@ async def _database(session: Session) -> AsyncIterator[Database]:
     from service.core.errors import RedisUnavailable
     from service.core.settings import Secret
 
-    url = Secret(database.url(session, "admin"))
-    link = Link(Secret(session.stack.host_environment("api")["REDIS_URL"]), timeout=_REDIS)
+    url, api = Secret(database.url(session, "admin")), session.stack.host_environment("api")
+    direct = partial(Database, url, pool_size=1, statement_timeout=_LONG, name="jeex-cli")
+    if api.get("CACHE") == "off":  # there are no copies
+        async with direct() as found:
+            yield found
+        return
+    link = Link(Secret(api["REDIS_URL"]), timeout=_REDIS)
     try:
         # The link believes nothing before it has been answered. Where no copy is outdated by what is done, Redis is not
         # needed; else _Told speaks up.
         with suppress(RedisUnavailable):
             await link.call("PING")
             link.breaker.close()
-        changes = _Told(Cache(link))
-        async with Database(url, pool_size=1, statement_timeout=_LONG, name="jeex-cli", changes=changes) as found:
+        async with direct(changes=_Told(Cache(link))) as found:
             yield found
     finally:
         await link.close()

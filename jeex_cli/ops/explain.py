@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jeex_cli.errors import JeexError, UsageError
+from jeex_cli.ops import tenant_life
 from jeex_cli.ops.connection import ask
 from jeex_cli.session import Session
 
@@ -47,11 +48,12 @@ class Explained:
 
 
 def explain(session: Session, statement: str, tenant: str | None, *, analyze: bool = False) -> Explained:
-    """The plan of one statement. With `analyze` it is carried out, and rolled back.
+    """The plan of one statement, for `tenant` or the one that was chosen. With `analyze` it is carried out, and rolled back.
 
     Raises UsageError for what PostgreSQL cannot explain, or a query of a tenant's rows where none is named; JeexError for a
     tenant that does not exist.
     """
+    tenant = tenant or session.settings.given(tenant_life.VARIABLE)
     bound = _tenant(session, tenant) if tenant else None
 
     async def look(connection: Any) -> Explained:
@@ -72,7 +74,7 @@ def explain(session: Session, statement: str, tenant: str | None, *, analyze: bo
             raise UsageError(
                 "it reads rows of a tenant, and no tenant is named",
                 code="TENANT_NEEDED",
-                hint="jeex db explain --tenant SLUG ...",
+                hint="jeex db explain --tenant SLUG ..., or choose one for the commands to come: jeex tenant use SLUG",
             ) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise _refused(error) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import stat
 import urllib.request
 from typing import Any
@@ -59,6 +61,7 @@ def test_a_tenant_from_the_first_to_the_last(cli: Cli) -> None:
     assert shown["counts"].items() >= wanted.items()
     assert shown["bytes"]["document"] > 0 and shown["last_activity"]
     assert [one["name"] for one in cli.json("tenant", "key", "list")] == ["first key"]
+    assert cli.json("db", "explain", "SELECT title FROM document")["tenant"] == "acme"
     settings = cli.run("config", "show").stdout
     assert "JEEX_TENANT" in settings and "jeex tenant use" in settings
     cli.extra["JEEX_TENANT"] = "other"
@@ -112,3 +115,11 @@ def test_a_tenant_from_the_first_to_the_last(cli: Cli) -> None:
     cli.run("tenant", "use", "--forget")
     assert cli.json("tenant", "show", code=2)["code"] == "TENANT_NEEDED"
     assert PASSPHRASE not in cli.logs()
+
+    # Redis is told of what its copies no longer show, or nothing is done; unless there are none.
+    os.kill(cli.services()["redis"]["pid"], signal.SIGKILL)
+    refused = cli.json("tenant", "clone", "copy", "third", code=5)
+    assert refused["code"] == "REDIS_UNAVAILABLE" and "nothing was changed" in refused["message"]
+    cli.extra["JEEX_CACHE"] = "off"
+    cli.run("tenant", "clone", "copy", "third")
+    assert {one["slug"] for one in cli.json("tenant", "list")} == {"acme-west", "copy", "third"}
