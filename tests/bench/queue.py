@@ -79,6 +79,10 @@ def bare(valkey: Valkey, *arguments: str) -> list[float]:
     return [float(line) for line in done.stdout.split()]
 
 
+# What the platform schedules for itself may wait for its hour.
+_LEFT = "SELECT 1 FROM job WHERE kind = 'test.nothing' AND status IN ('queued', 'running') LIMIT 1"
+
+
 async def burst(database: Database, tenant: uuid.UUID) -> float:
     """Seconds from the commit of JOBS jobs to the end of the last."""
     queue = PostgresQueue()
@@ -89,7 +93,7 @@ async def burst(database: Database, tenant: uuid.UUID) -> float:
     while True:
         await asyncio.sleep(0.02)
         async with database.direct(tenant) as driver:
-            if not await driver.fetchval("SELECT 1 FROM job WHERE status IN ('queued', 'running') LIMIT 1"):
+            if not await driver.fetchval(_LEFT):
                 return time.perf_counter() - began
 
 
