@@ -51,7 +51,8 @@ async def listen(
                             async with asyncio.timeout(_LOOK):
                                 await gone.wait()
                         except TimeoutError:
-                            await driver.execute("SELECT 1", timeout=_ANSWER)
+                            # What it does already: so pg_stat_activity goes on saying what this connection is for.
+                            await driver.execute(f"LISTEN {channel}", timeout=_ANSWER)
                 finally:
                     ended()
         except (Unavailable, *LOST) as error:
