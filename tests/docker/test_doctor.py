@@ -109,6 +109,9 @@ def project_of(patient: Patient) -> str:
     return container(patient.cli, "x").removesuffix("-x-1")
 
 
+_NO_VOLUME = ("--tmpfs", "/data")  # or the image gets one without a name, which stays when jeex removes the container
+
+
 def made(patient: Patient, name: str, *options: str, run: bool = False, service: str = "") -> Iterator[str]:
     """A container that Compose takes for one of the project's."""
     full = f"{project_of(patient)}-{name}"
@@ -116,7 +119,7 @@ def made(patient: Patient, name: str, *options: str, run: bool = False, service:
         service
     )
     given = [part for label in labels for part in ("--label", label)]
-    docker(*(("run", "-d") if run else ("create",)), "--name", full, *given, *options, "redis:8.2")
+    docker(*(("run", "-d") if run else ("create",)), "--name", full, *_NO_VOLUME, *given, *options, "redis:8.2")
     try:
         yield full
     finally:
@@ -136,7 +139,7 @@ def test_what_somebody_is_at_work_with_is_not_left_over(healthy: Patient, tmp_pa
     only = ("--only", "docker-orphans")
     for run in made(healthy, "redis-run", *one_off, run=True, service="redis"):
         name = f"{project_of(healthy)}-looking"
-        docker("run", "--name", name, *looks, "--entrypoint", "true", "redis:8.2")
+        docker("run", "--name", name, *_NO_VOLUME, *looks, "--entrypoint", "true", "redis:8.2")
         try:
             # Both are new. Long after, the one that runs is still somebody's, the other nobody's.
             assert healthy.doctor(*only)["docker-orphans"]["level"] == "ok"

@@ -57,7 +57,9 @@ def test_a_container_of_ours_that_belongs_to_no_service_is_ended(project: Cli) -
     found = re.search(r"^JEEX_PROJECT=(.+)$", (project.folder / ".env").read_text(), re.MULTILINE)
     assert found is not None
     label = f"com.docker.compose.project={found[1]}"
-    left = docker("run", "-d", "--name", f"{found[1]}-old", "--label", label, "-p", f"127.0.0.1:{port}:6379", "redis:8.2")
+    # Without a volume of its own, which would stay when jeex removes the container.
+    options = ("--name", f"{found[1]}-old", "--label", label, "--tmpfs", "/data", "-p", f"127.0.0.1:{port}:6379")
+    left = docker("run", "-d", *options, "redis:8.2")
     ended = project.json("ports", "free", str(port))["ended"]
     assert (ended["container"], ended["own"]) == (f"{found[1]}-old", True)
     assert docker("ps", "-aq", "--no-trunc", "--filter", f"id={left.stdout.strip()}").stdout == ""

@@ -134,7 +134,7 @@ def test_an_interrupted_up_goes_on_and_leftovers_go_with_down(cli: Cli, number: 
     assert found
     labels = {"project": found[1], "service": "old", "oneoff": "False", "container-number": "1", "config-hash": "x"}
     left = docker(
-        *("run", "--detach", "--name", f"{found[1]}-old-1", "--entrypoint", "sleep"),
+        *("run", "--detach", "--name", f"{found[1]}-old-1", "--tmpfs", "/data", "--entrypoint", "sleep"),
         *(word for name, value in labels.items() for word in ("--label", f"com.docker.compose.{name}={value}")),
         *("redis:8.2", "600"),
     ).stdout.strip()
