@@ -29,7 +29,7 @@ class Answer:
 def ask(probe: Probe, port: int, *, timeout: float = 1.0) -> Answer:
     """Ask the server on 127.0.0.1:`port` whether it is ready to work; at most about `timeout` seconds."""
     try:
-        with socket.create_connection((HOST, port), timeout=timeout) as connection:
+        with _connected(port, timeout) as connection:
             match probe:
                 case HttpProbe(path=path):
                     return _http(connection, path, port)
@@ -52,7 +52,7 @@ def fetch(port: int, path: str, *, timeout: float = 2.0) -> bytes:
     request = f"GET {path} HTTP/1.0\r\nHost: {HOST}:{port}\r\nUser-Agent: jeex-probe\r\nConnection: close\r\n\r\n"
     answer = b""
     try:
-        with socket.create_connection((HOST, port), timeout=timeout) as connection:
+        with _connected(port, timeout) as connection:
             connection.sendall(request.encode("ascii"))
             while part := connection.recv(65536):
                 answer += part
@@ -60,6 +60,18 @@ def fetch(port: int, path: str, *, timeout: float = 2.0) -> bytes:
         return b""
     head, _, body = answer.partition(b"\r\n\r\n")
     return body if head.split(b" ", 2)[1:2] == [b"200"] else b""
+
+
+def _connected(port: int, timeout: float) -> socket.socket:
+    """As socket.create_connection, which looks the address up: Python loads tables of international names for that."""
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout)
+        connection.connect((HOST, port))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def is_free(port: int) -> bool:
