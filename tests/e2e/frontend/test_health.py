@@ -13,7 +13,8 @@ from tests.e2e.frontend.conftest import Stack, Tabs, Tenant, shot, sign_in
 from tests.integration.service.machine import request
 
 pytestmark = pytest.mark.e2e
-REFUSED = r"^Failed to load resource: net::ERR_(CONNECTION_|EMPTY_)"
+# What the browser calls it depends on where the killed API caught the request.
+REFUSED = r"^Failed to load resource: net::ERR_(CONNECTION_|EMPTY_|SOCKET_NOT_CONNECTED)"
 NAMES = ["API", "PostgreSQL", "Redis", "Vault"]
 
 
