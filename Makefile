@@ -35,10 +35,9 @@ types: venv
 unit: venv
 	@$(BIN)/pytest tests/unit -n 2 $(ARGS)
 
-# Twice as many at a time as there are cores: half of what the tests do is waiting for servers. Files in the order of their
-# names, for those that take longest (e2e) come first then.
+# Files in the order of their names, for those that take longest (e2e) come first then.
 test: lint types  ## lint, types, unit, integration and end-to-end tests; with Docker too, where an engine answers
-	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m 'not docker' $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not docker' $(ARGS)
 	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory docker-test; fi
 
 docker-test: venv  ## the part of them that needs a Docker engine

@@ -13,8 +13,7 @@ from tests.e2e.frontend.conftest import Stack, Tabs, Tenant, shot, sign_in
 from tests.integration.service.machine import request
 
 pytestmark = pytest.mark.e2e
-# What the browser calls it depends on where the killed API caught the request.
-REFUSED = r"^Failed to load resource: net::ERR_(CONNECTION_|EMPTY_|SOCKET_NOT_CONNECTED)"
+REFUSED = r"^Failed to load resource: net::ERR_(CONNECTION_|EMPTY_)"
 NAMES = ["API", "PostgreSQL", "Redis", "Vault"]
 
 

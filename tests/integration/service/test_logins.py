@@ -112,8 +112,6 @@ def test_they_are_members_of_the_role_and_leave_with_the_process(start: Start) -
         limit = "30s" if "-app-" in user else "60s"
         assert row == f"f|t|statement_timeout={limit} idle_in_transaction_session_timeout=60s"
     assert place.api.stop() == 0
-    if any(one["event"] == "database.login_not_given_back" for one in place.api.lines()):
-        until(lambda: place.users() == set())  # Vault took too long on a busy machine: they end with the API's token
     assert place.users() == set()  # not a moment later: Vault may be what is stopped next
     assert place.logins.leases("app") == place.logins.leases("admin") == set()
 
@@ -215,8 +213,7 @@ def test_a_vault_that_is_away_holds_nobody_up_until_a_login_ends(start: Start) -
         until(lambda: "database.login_turned_over" in place.api.log.read_text())
         seen.go_on()
     assert seen.failures == {}
-    told = {"vault.away", "vault.back", "database.login_turned_over"}
-    until(lambda: told <= {one["event"] for one in place.api.lines()})  # who notices that it is back looks now and then
+    assert {one["event"] for one in place.api.lines()} >= {"vault.away", "vault.back", "database.login_turned_over"}
 
 
 def test_an_api_without_any_login_says_so_and_recovers(start: Start) -> None:
