@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jeex_cli.runtimes.log_files import Source
 
 _OWN_IMAGE = "jeex-service:dev"  # as compose.yaml calls it
+_SHIPS_LOGS, _LOG_FILES = "observability", "JEEX_DOCKER_CONTAINERS"  # the profile that reads them, and where they are
 _POLL = 0.5  # seconds between two looks at the containers, where the engine tells of nothing
 _BUILD = 900.0  # seconds that making the service's image may take at least: the first time it fetches a hundred MB
 _GRACE = 10  # seconds a container gets to end before it is killed
@@ -232,7 +233,15 @@ class ComposeRuntime:
             if value.source not in ("default", ".env", "environment")
         }
         own = {name: text for name, text in self.place.environ.items() if not name.startswith("COMPOSE_")}
-        return {**own, **kept}
+        return {**self._log_files, **own, **kept}
+
+    @cached_property
+    def _log_files(self) -> dict[str, str]:
+        """Where this engine keeps the containers' logs, unless the user says it. A folder that is not there would be made by
+        the engine, and no log would ever be shipped."""
+        if _SHIPS_LOGS not in self.place.settings.profiles or self._variables.get(_LOG_FILES):
+            return {}
+        return {_LOG_FILES: f"{self.client.info()['DockerRootDir']}/containers"}
 
     def _changes(self, stack: Stack) -> threading.Event:
         """Set whenever the engine tells of something that happens to this project's containers."""

@@ -1,7 +1,6 @@
 """The profile `observability`: off by default, hardened like the rest, and its files are what their programs read.
 
-Its images are not pulled by tests. VictoriaMetrics and Prometheus are asked where they are installed; the programs of Vector
-and VictoriaLogs are not.
+How it runs is in tests/docker/test_observability.py. VictoriaMetrics and Prometheus are asked here where they are installed.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def test_its_services_are_hardened_bounded_and_asked() -> None:
         assert one["cap_drop"] == ["ALL"]
         assert one["security_opt"] == ["no-new-privileges:true"]
         assert set(one["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
-        assert one["healthcheck"]["test"][:2] == ["CMD", "wget"]
+        assert one["healthcheck"]["test"][:2] == ["CMD", "syslog-ng-ctl" if name == "log-shipper" else "wget"]
     assert services["log-shipper"]["networks"] == ["internal"]
     assert all(mount.endswith(":ro") for mount in services["log-shipper"]["volumes"] if mount[0] in "./$")
     for one in services.values():
@@ -54,10 +53,8 @@ def test_what_is_scraped_and_shipped_is_in_the_stack() -> None:
     jobs = yaml.safe_load((TEMPLATES / "scrape.yaml").read_text())["scrape_configs"]
     targets = {target for job in jobs for static in job["static_configs"] for target in static["targets"]}
     assert targets == {f"{name}:{ours.service(name).container_port}" for name in ("api", "log-store")} | {"127.0.0.1:8428"}
-    vector = yaml.safe_load((TEMPLATES / "vector.yaml").read_text())
-    assert vector["sinks"]["store"]["uri"].startswith(f"http://log-store:{ours.service('log-store').container_port}/insert/")
-    assert vector["sinks"]["store"]["inputs"] == ["ours"]
-    assert vector["transforms"]["ours"]["inputs"] == ["files"]
+    shipper = (TEMPLATES / "syslog-ng.conf").read_text()
+    assert f'url("http://log-store:{ours.service("log-store").container_port}/insert/' in shipper
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="the program promtool is not installed")
