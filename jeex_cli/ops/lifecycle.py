@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from jeex_cli import checkouts, environment_file, state
+from jeex_cli import checkouts, state
 from jeex_cli.errors import ConfigError, DataError, JeexError, NotReady, StateError, TimedOut, Unhealthy
 from jeex_cli.events import Step
 from jeex_cli.ops import queue_depth
@@ -113,9 +113,9 @@ def restart(session: Session, names: Collection[str] = ()) -> StackReport:
 def status(session: Session) -> StackReport:
     """How every service is, at this moment. Of one that runs and does not work, doctor says why."""
     began = time.monotonic()
+    depth = queue_depth.asked(session)  # of the API, while the engine tells how the containers are
     report = _report(session, began)
-    depth = queue_depth.look(session, report.services)
-    report = replace(report, queue=depth, seconds=round(time.monotonic() - began, 3))
+    report = replace(report, queue=depth(report.services), seconds=round(time.monotonic() - began, 3))
     sick = [one.name for one in report.services if one.status == "unhealthy"]
     if not sick:
         return report
@@ -234,6 +234,8 @@ def _select(session: Session, names: Collection[str]) -> None:
 
 def _with_environment_file(session: Session) -> Session:
     """The session with every secret set; read anew if that changed `.env`."""
+    from jeex_cli import environment_file
+
     added = environment_file.ensure(session.project, session.project_file, session.environ)
     if not added:
         return session

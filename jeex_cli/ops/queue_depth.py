@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,15 +27,30 @@ class QueueDepth:
     oldest: float
 
 
-def look(session: Session, services: list[ServiceState]) -> QueueDepth | None:
-    """What the worker has written down, or else what the API says; None where neither is there."""
-    states = {one.name: one for one in services}
-    worker, api = states.get("worker"), states.get("api")
+def asked(session: Session) -> Callable[[list[ServiceState]], QueueDepth | None]:
+    """Begin to ask. What is returned waits for the answer, and is told how the services are: the worker has written it down,
+    or else the API says it; None where neither is there.
+    """
     if session.runtime.name == "embedded":
-        return _written(session) if worker is not None and worker.status == "running" else None
-    if api is None or api.status != "running" or api.port is None:
-        return None
-    return _said(probe.fetch(api.port, "/api/v1/system/status"))
+        return lambda services: _written(session) if _running(services, "worker") else None
+    port = next((one.host_port for one in session.stack.services if one.name == "api"), None)
+    if port is None:
+        return lambda services: None
+    said: list[bytes] = []
+    thread = threading.Thread(target=lambda: said.append(probe.fetch(port, "/api/v1/system/status")), daemon=True)
+    thread.start()
+
+    def answer(services: list[ServiceState]) -> QueueDepth | None:
+        if not _running(services, "api"):
+            return None
+        thread.join()
+        return _said(b"".join(said))
+
+    return answer
+
+
+def _running(services: list[ServiceState], name: str) -> bool:
+    return any(one.name == name and one.status == "running" for one in services)
 
 
 def _written(session: Session) -> QueueDepth | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jeex_cli import journal, probe, proc
 from jeex_cli.errors import DataError, Interrupted, JeexError, NotReady, TimedOut, Unhealthy
 from jeex_cli.events import Report, Step
-from jeex_cli.runtimes import compose_image, compose_look, compose_pull, compose_volumes, engine
+from jeex_cli.runtimes import engine
 from jeex_cli.runtimes.base import CLI, ServiceState, Volume
 from jeex_cli.runtimes.compose_states import Watch, state_in_words, state_of, why
 from jeex_cli.runtimes.engine import Container
@@ -21,6 +20,8 @@ from jeex_cli.runtimes.programs.base import Place
 from jeex_cli.stack import Service, Stack
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from docker import DockerClient
 
     from jeex_cli.log_entry import Entry
@@ -37,7 +38,10 @@ _LAST_LINES = 8  # of a log, for an error
 
 @dataclass(frozen=True)
 class ComposeRuntime:
-    """Runs every service of compose.yaml as containers of one Compose project."""
+    """Runs every service of compose.yaml as containers of one Compose project.
+
+    What starting needs is imported where it starts: `jeex status` asks the engine alone.
+    """
 
     place: Place
     name: str = "compose"
@@ -49,6 +53,10 @@ class ComposeRuntime:
 
     def check(self, stack: Stack, names: Collection[str]) -> None:
         """See Runtime."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from jeex_cli.runtimes import compose_look, compose_volumes
+
         for name in names:
             stack.service(name)
         engine.check(self.client)
@@ -65,6 +73,8 @@ class ComposeRuntime:
 
     def obtain(self, stack: Stack, names: Collection[str], report: Report, *, timeout: float) -> None:
         """See Runtime: pull images that are missing, build the service's where it is missing or of other sources."""
+        from jeex_cli.runtimes import compose_image, compose_pull, compose_volumes
+
         images = [one.image for one in self._chosen(stack, names)]
         if compose_pull.ensure(self.client, [one for one in images if one != self._own_image], report):
             compose_volumes.check(self.client, stack, stack.project)  # without its image a volume cannot be looked into
@@ -148,6 +158,8 @@ class ComposeRuntime:
 
     def volumes(self, stack: Stack) -> list[Volume]:
         """See Runtime."""
+        from jeex_cli.runtimes import compose_volumes
+
         return compose_volumes.volumes(self.client, stack, stack.project)
 
     def delete_data(self, stack: Stack) -> None:
@@ -256,12 +268,12 @@ class ComposeRuntime:
         return changed
 
     def _unhealthy(self, stack: Stack, service: Service, container: Container) -> JeexError:
+        from jeex_cli.runtimes import compose_logs, compose_volumes
+
         try:  # a database that was made with other passwords lets nobody in, whoever complains of it
             compose_volumes.check_password(self.client, stack, stack.project)
         except DataError as error:
             return error
-        from jeex_cli.runtimes import compose_logs
-
         last = compose_logs.last(self.client, container.id, _LAST_LINES)
         return Unhealthy(
             f"{service.title} {why(service, container)}",
