@@ -28,6 +28,7 @@ _REVOKE = (
     "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usename = '{{name}}'",
     'DROP ROLE IF EXISTS "{{name}}"',
 )
+_REVOKED = 6.0  # seconds that it may take: Vault works in PostgreSQL before it answers, and a process that stops has ten
 
 
 class VaultLogins:
@@ -116,7 +117,8 @@ class VaultLogins:
         try:
             # Otherwise Vault puts it on a list for later, and what stops after its last user, as at `jeex down`, stops
             # before that.
-            self._vault.permitted(lambda: put("/v1/sys/leases/revoke", json={"lease_id": lease_id, "sync": True}))
+            what = {"lease_id": lease_id, "sync": True}
+            self._vault.permitted(lambda: put("/v1/sys/leases/revoke", json=what, timeout=_REVOKED))
         except InvalidRequest:  # it cannot work in PostgreSQL at the moment: it tries again by itself
             self._vault.permitted(lambda: self._leases.revoke_lease(lease_id))
 

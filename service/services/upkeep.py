@@ -36,27 +36,25 @@ async def keep(session: VaultSession, databases: Sequence[Database], *, poll: fl
         await asyncio.sleep(poll)
         try:
             await session.keep()
-            await _turn_over(session, [one for one in databases if one.login is not None])
+            leased = [one for one in databases if one.login is not None]
+            turn = await session.run(_turn) if leased else 0
+            if away:  # said before what follows from it: logins that are made anew
+                log.info("vault.back")
+            away = False
+            await _turn_over(leased, turn)
         except VaultUnavailable as error:
             if not away:
                 log.warning("vault.away", code=error.code, reason=error.message)
             away = True
         except Exception:
             log.exception("upkeep.crashed")  # a mistake of ours must not end it: logins would end one after the other
-        else:
-            if away:
-                log.info("vault.back")
-            away = False
 
 
-async def _turn_over(session: VaultSession, databases: Sequence[Database]) -> None:
-    if not databases:
-        return
-    turn = await session.run(_turn)
-    stale = [one for one in databases if one.login is not None and (one.login.is_old or one.login.turn < turn)]
-    for database in stale:
-        await database.turn_over()
-        structlog.get_logger().info("database.login_turned_over", turn=turn)
+async def _turn_over(databases: Sequence[Database], turn: int) -> None:
+    for database in databases:
+        if database.login is not None and (database.login.is_old or database.login.turn < turn):
+            await database.turn_over()
+            structlog.get_logger().info("database.login_turned_over", turn=turn)
 
 
 def _issue(vault: Vault, name: str) -> Login:

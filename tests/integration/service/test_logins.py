@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +115,19 @@ def test_they_are_members_of_the_role_and_leave_with_the_process(start: Start) -
     assert place.api.stop() == 0
     assert place.users() == set()  # not a moment later: Vault may be what is stopped next
     assert place.logins.leases("app") == place.logins.leases("admin") == set()
+
+
+def test_they_leave_with_the_process_where_vault_needs_time_for_it(start: Start) -> None:
+    place = start()
+    assert place.read().status == 200
+    user = next(one for one in place.users() if "-app-" in one)
+    held = f'BEGIN; ALTER ROLE "{user}" CONNECTION LIMIT 7; SELECT pg_sleep(5); ROLLBACK'
+    with ThreadPoolExecutor(1) as beside:
+        busy = beside.submit(place.postgres.sql, held)
+        until(lambda: place.postgres.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == "1")
+        assert place.api.stop() == 0
+        assert place.users() == set()
+        busy.result()
 
 
 def test_no_login_is_in_the_log_of_anybody(start: Start) -> None:
