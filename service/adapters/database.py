@@ -124,9 +124,9 @@ class Database:
         """How many connections there may be, are, and are in use."""
         return self._pool.usage
 
-    async def turn_over(self) -> None:
+    async def turn_over(self, issued: Callable[[], None]) -> None:
         """Go on with a new login; see Pool. Raises VaultUnavailable, then everything stays as it was."""
-        await self._pool.turn_over()
+        await self._pool.turn_over(issued)
 
     @asynccontextmanager
     async def direct(self, tenant_id: uuid.UUID | None = None, *, pages: bool = False) -> AsyncIterator[asyncpg.Connection]:

@@ -9,6 +9,7 @@ finish what they do, and the old login is given back.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -147,8 +148,9 @@ class Pool:
         in_use = pool.checkedout()
         return Usage(self._size, in_use + pool.checkedin(), in_use)
 
-    async def turn_over(self) -> None:
-        """Go on with a new login. Raises VaultUnavailable, then everything stays as it was.
+    async def turn_over(self, issued: Callable[[], None]) -> None:
+        """Go on with a new login; `issued` is called once there is one, before it is used. Raises VaultUnavailable, then
+        everything stays as it was.
 
         Returns once the old one is given back: nothing that was under way with it has been cut off, unless it took longer
         than a statement may.
@@ -157,6 +159,7 @@ class Pool:
         if self._logins is None or old is None:
             return
         await self._logins.replace(old)
+        issued()
         await self._renew(old)
         try:
             async with asyncio.timeout(self._statement_timeout + MARGIN):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,29 +32,36 @@ async def keep(session: VaultSession, databases: Sequence[Database], *, poll: fl
     """Renew the token, and turn logins over that are old or of an earlier turn; every `poll` seconds, until cancelled."""
     log = structlog.get_logger()
     away = False
+
+    def answered() -> None:
+        nonlocal away
+        if away:
+            log.info("vault.back")
+        away = False
+
     while True:
         await asyncio.sleep(poll)
         try:
             await session.keep()
-            leased = [one for one in databases if one.login is not None]
-            turn = await session.run(_turn) if leased else 0
-            if away:  # said before what follows from it: logins that are made anew
-                log.info("vault.back")
-            away = False
-            await _turn_over(leased, turn)
+            await _turn_over(session, [one for one in databases if one.login is not None], answered)
         except VaultUnavailable as error:
             if not away:
                 log.warning("vault.away", code=error.code, reason=error.message)
             away = True
         except Exception:
             log.exception("upkeep.crashed")  # a mistake of ours must not end it: logins would end one after the other
+        else:
+            answered()
 
 
-async def _turn_over(databases: Sequence[Database], turn: int) -> None:
-    for database in databases:
-        if database.login is not None and (database.login.is_old or database.login.turn < turn):
-            await database.turn_over()
-            structlog.get_logger().info("database.login_turned_over", turn=turn)
+async def _turn_over(session: VaultSession, databases: Sequence[Database], answered: Callable[[], None]) -> None:
+    if not databases:
+        return
+    turn = await session.run(_turn)
+    stale = [one for one in databases if one.login is not None and (one.login.is_old or one.login.turn < turn)]
+    for database in stale:
+        await database.turn_over(answered)
+        structlog.get_logger().info("database.login_turned_over", turn=turn)
 
 
 def _issue(vault: Vault, name: str) -> Login:

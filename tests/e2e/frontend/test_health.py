@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.frontend.conftest import Stack, Tabs, Tenant, shot, sign_in
-from tests.integration.service.machine import answers, request, until
+from tests.integration.service.machine import request, until
 
 pytestmark = pytest.mark.e2e
 REFUSED = r"^Failed to load resource: net::ERR_(CONNECTION_|EMPTY_)"
@@ -88,9 +89,10 @@ def test_the_api_away_is_said_with_what_to_run_and_it_recovers_alone(tabs: Tabs,
     page = tabs.open(stack.page)
     page.clock.install()
     expect(page.get_by_role("heading", level=1)).to_have_text("Everything works")
-    os.kill(stack.cli.services()["api"]["pid"], signal.SIGKILL)
+    api = stack.cli.services()["api"]["pid"]
+    os.kill(api, signal.SIGKILL)
     # Asked while it is being killed, the browser may find a connection half closed, which is another case than an API away.
-    until(lambda: not answers(stack.cli.ports["API"]))
+    until(lambda: not Path(f"/proc/{api}").exists())
     try:
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         away = page.get_by_role("region", name="The API is away")
