@@ -10,7 +10,7 @@ from pathlib import Path
 from jeex_cli import proc
 from jeex_cli.checks.base import CannotLook
 from jeex_cli.checks.programs import Found, Loaded, Namespaces, Processes, Tried
-from jeex_cli.errors import JeexError, NotReady
+from jeex_cli.errors import JeexError, NotReady, TimedOut
 from jeex_cli.project import Project
 from jeex_cli.runtimes.programs import openbao, postgres, valkey
 from jeex_cli.runtimes.programs.base import account_for, in_namespace
@@ -18,7 +18,8 @@ from jeex_cli.runtimes.programs.known import PROGRAMS
 from jeex_cli.runtimes.records import Record, all_records
 from jeex_cli.session import Session
 
-_PATIENCE = 2.0  # seconds that a program may take to say its version
+# Seconds that a program may take to say its version: a moment less than doctor waits, so that one which hangs is ended.
+_PATIENCE = 2.46
 _POSTGRES = ("initdb", "postgres", "psql")
 
 
@@ -144,6 +145,8 @@ def _paths(session: Session) -> dict[str, Path]:
 def _tried(name: str, path: Path) -> Tried:
     try:
         ran = proc.run([str(path), "--version"], env={"PATH": os.defpath}, cwd=Path("/"), timeout=_PATIENCE)
+    except TimedOut:
+        return Tried(name, str(path), False, f"no answer within {_PATIENCE:.1f} s", mute=True)
     except (JeexError, OSError) as error:
         return Tried(name, str(path), False, str(error))
     lines = (ran.stdout if ran.returncode == 0 else ran.stderr or ran.stdout).strip().splitlines()
