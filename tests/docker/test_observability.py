@@ -131,9 +131,9 @@ def test_nothing_is_lost_while_the_store_is_away_the_shipper_dies_or_files_are_r
     cli.run("wait", "--timeout", "60")
     until(lambda: _unique(cli, "away-") == {f"away-{number}" for number in range(80)}, seconds=30)
     file = Path(docker("inspect", "--format", "{{.LogPath}}", container(cli, "api")).stdout.strip())
-    before = file.stat().st_ino
+    old, before = file.with_name(f"{file.name}.1"), file.stat().st_ino  # for a moment of it there is the old one alone
     number = 0
-    while file.stat().st_ino == before:
+    while not old.exists() or old.stat().st_ino != before:
         ask(cli, f"rotated-{number}")
         number += 1
     for _ in range(20):
